@@ -1,1 +1,31 @@
-//! placeholder
+//! placeholder crate docs
+#![forbid(unsafe_code)]
+#![deny(
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::await_holding_refcell_ref
+)]
+
+#[cfg(not(unix))]
+compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue can keep");
+
+mod addr;
+mod error;
+mod event_loop;
+mod handle;
+mod request;
+mod stream;
+
+pub use self::addr::IntoAddr;
+pub use self::error::{Canceled, Misuse, is_canceled};
+pub use self::event_loop::{AliveKind, AliveReason, Builder, Loop, LoopHandle, Remote, RunMode};
+pub use self::handle::hooks::{Check, Idle, Prepare};
+pub use self::handle::notifier::{Notifier, NotifierSender};
+#[cfg(feature = "signal")]
+pub use self::handle::signal::Signal;
+pub use self::handle::tcp::Tcp;
+pub use self::handle::timer::Timer;
+pub use self::handle::{Handle, Kind};
+pub use self::request::{Canceler, Request};

@@ -1,0 +1,232 @@
+//! What can go wrong that the operating system does not know of: misuse and cancellation.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// A mistake in the use of a loop or a handle.
+///
+/// It travels inside an [`io::Error`]; [`Misuse::of`] gets it back. Its text says what to do instead, [`name`](Misuse::name)
+/// is libuv's name for it, [`kind`](Misuse::kind) the kind of the `io::Error`. A mistake never changes the handle: what
+/// it was doing goes on.
+///
+/// ```
+/// use luvio::{Loop, Misuse, Tcp};
+///
+/// let event_loop = Loop::new()?;
+/// let tcp = Tcp::new(&event_loop);
+/// let err = tcp.read_start(|_, _| {}).unwrap_err();
+/// assert_eq!(Misuse::of(&err), Some(Misuse::NotConnected));
+/// assert_eq!(err.kind(), std::io::ErrorKind::NotConnected);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// libuv: the error codes that its functions return for misuse
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Misuse {
+    /// The loop was dropped; its handles can do nothing any more.
+    LoopGone,
+    /// The loop is running already, further up in the stack.
+    NestedRun,
+    /// The loop still has handles or unfinished requests.
+    Busy,
+    /// The handle was closed.
+    Closing,
+    /// The timer was never started, so there is nothing to do again.
+    NeverStarted,
+    /// Somebody reads from this stream already.
+    AlreadyReading,
+    /// The source has a callback, which gets its events; they cannot be awaited too.
+    HasCallback,
+    /// The stream is not connected.
+    NotConnected,
+    /// The handle has no socket yet.
+    NoSocket,
+    /// The stream was shut down for writing, or broke.
+    ShutDown,
+    /// The socket is listening; it has no peer to write to.
+    Listening,
+    /// The list of buffers is empty.
+    NoBuffers,
+    /// A connect is in progress.
+    AlreadyConnecting,
+    /// The handle is connected or listening already.
+    AlreadyConnected,
+    /// The handle is listening already.
+    AlreadyListening,
+    /// The handle is not listening, so there is nothing to accept.
+    NotListening,
+    /// The handle has an address already.
+    AlreadyBound,
+    /// The handle has a socket already.
+    HasSocket,
+    /// The address is no IP address with a port; host names have to be resolved first.
+    BadAddress,
+    /// A time, interval or count of zero where it would mean "always".
+    ZeroKeepAlive,
+    /// A signal that does not exist or cannot be caught.
+    BadSignal,
+    /// A shutdown is in progress, so the connection cannot be reset.
+    ShuttingDown,
+}
+
+impl Misuse {
+    /// The misuse inside `err`, if that is what it is.
+    pub fn of(err: &io::Error) -> Option<Misuse> {
+        err.get_ref()?.downcast_ref::<Misuse>().copied()
+    }
+
+    /// libuv's name of the error, such as `"EALREADY"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Misuse::LoopGone
+            | Misuse::Closing
+            | Misuse::NeverStarted
+            | Misuse::NoBuffers
+            | Misuse::AlreadyBound
+            | Misuse::NotListening
+            | Misuse::BadAddress
+            | Misuse::ZeroKeepAlive
+            | Misuse::BadSignal
+            | Misuse::ShuttingDown => "EINVAL",
+            Misuse::NestedRun | Misuse::Busy | Misuse::HasCallback | Misuse::HasSocket => "EBUSY",
+            Misuse::AlreadyReading | Misuse::AlreadyConnecting | Misuse::AlreadyListening => {
+                "EALREADY"
+            }
+            Misuse::AlreadyConnected => "EISCONN",
+            Misuse::NotConnected => "ENOTCONN",
+            Misuse::NoSocket => "EBADF",
+            Misuse::ShutDown | Misuse::Listening => "EPIPE",
+        }
+    }
+
+    /// The kind of the [`io::Error`] that this becomes.
+    pub fn kind(self) -> io::ErrorKind {
+        match self.name() {
+            "EPIPE" => io::ErrorKind::BrokenPipe,
+            "ENOTCONN" | "EBADF" => io::ErrorKind::NotConnected,
+            "EALREADY" | "EBUSY" | "EISCONN" => io::ErrorKind::ResourceBusy,
+            _ => io::ErrorKind::InvalidInput,
+        }
+    }
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Misuse::LoopGone => {
+                "the loop of this handle was dropped; make the handle on a loop that lives"
+            }
+            Misuse::NestedRun => {
+                "this loop is already running; a callback or task must return instead of running it"
+            }
+            Misuse::Busy => {
+                "the loop still has handles or unfinished requests; close them and run it first"
+            }
+            Misuse::Closing => "the handle was closed; make a new one",
+            Misuse::NeverStarted => "the timer was never started; call start before again",
+            Misuse::AlreadyReading => {
+                "the stream is being read already; call read_stop or finish that read first"
+            }
+            Misuse::HasCallback => "a callback gets these events; stop it before awaiting them",
+            Misuse::NotConnected => "the stream is not connected; connect it or accept one first",
+            Misuse::NoSocket => {
+                "the handle has no socket yet; bind, connect, listen or open it first"
+            }
+            Misuse::ShutDown => {
+                "the stream cannot be written any more: it was shut down or its connection broke"
+            }
+            Misuse::Listening => {
+                "a listening socket has no peer to write to; write to what accept returns"
+            }
+            Misuse::NoBuffers => {
+                "the list of buffers is empty; pass at least one buffer, which may be empty"
+            }
+            Misuse::AlreadyConnecting => "a connect is in progress; wait for it or cancel it",
+            Misuse::AlreadyConnected => {
+                "the handle is connected or listening already; use another one"
+            }
+            Misuse::AlreadyListening => {
+                "the handle is listening already; its first callback and backlog stay"
+            }
+            Misuse::NotListening => "the handle is not listening; call listen or listen_only first",
+            Misuse::AlreadyBound => "the handle has an address already; bind another one",
+            Misuse::HasSocket => {
+                "the handle has a socket already; open the other one on a new handle"
+            }
+            Misuse::BadAddress => {
+                "not an IP address with a port, such as 127.0.0.1:7000; resolve host names first"
+            }
+            Misuse::ZeroKeepAlive => "keep-alive needs a time, interval and count above zero",
+            Misuse::BadSignal => "no such signal, or one that no callback can serve",
+            Misuse::ShuttingDown => {
+                "a shutdown is in progress; close the stream or wait for the shutdown"
+            }
+        })
+    }
+}
+
+impl Error for Misuse {}
+
+impl From<Misuse> for io::Error {
+    fn from(misuse: Misuse) -> io::Error {
+        io::Error::new(misuse.kind(), misuse)
+    }
+}
+
+/// The operation was given up, because its handle was closed, it was cancelled, or its loop was dropped.
+///
+/// It travels inside an [`io::Error`] of the kind [`Other`](io::ErrorKind::Other) (`Interrupted` would be retried for
+/// ever by many readers and writers); [`is_canceled`] recognises it.
+///
+/// libuv: `UV_ECANCELED`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Canceled;
+
+impl fmt::Display for Canceled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the operation was canceled")
+    }
+}
+
+impl Error for Canceled {}
+
+impl From<Canceled> for io::Error {
+    fn from(canceled: Canceled) -> io::Error {
+        io::Error::other(canceled)
+    }
+}
+
+/// True if `err` says that the operation was canceled (see [`Canceled`]).
+///
+/// ```
+/// assert!(luvio::is_canceled(&luvio::Canceled.into()));
+/// assert!(!luvio::is_canceled(&std::io::ErrorKind::TimedOut.into()));
+/// ```
+///
+/// libuv: a comparison with `UV_ECANCELED`
+pub fn is_canceled(err: &io::Error) -> bool {
+    err.get_ref().is_some_and(|inner| inner.is::<Canceled>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_remembers_the_misuse_and_its_kind() {
+        let err = io::Error::from(Misuse::ShutDown);
+        assert_eq!(
+            (Misuse::of(&err), err.kind()),
+            (Some(Misuse::ShutDown), io::ErrorKind::BrokenPipe)
+        );
+        assert_eq!(Misuse::of(&io::ErrorKind::BrokenPipe.into()), None);
+        assert_eq!(err.to_string(), Misuse::ShutDown.to_string());
+    }
+
+    #[test]
+    fn cancellation_is_never_an_interruption() {
+        assert_eq!(io::Error::from(Canceled).kind(), io::ErrorKind::Other);
+    }
+}

@@ -1,0 +1,819 @@
+//! The loop itself: who owns it, how it is run, and one turn, phase by phase.
+
+mod alive;
+mod builder;
+mod clock;
+mod current;
+mod descriptors;
+mod hook_list;
+mod mailbox;
+mod object;
+mod pending;
+mod poller;
+mod registry;
+mod remote;
+mod timer_heap;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+#[cfg(not(mio_unsupported_force_poll_poll))]
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{trace, warn};
+
+pub use self::alive::{AliveKind, AliveReason};
+pub use self::builder::Builder;
+pub use self::remote::Remote;
+
+pub(crate) use self::builder::Limits;
+pub(crate) use self::clock::{Clock, Nanos, saturating_nanos};
+pub(crate) use self::current::current;
+pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
+pub(crate) use self::hook_list::{HookKey, HookList};
+pub(crate) use self::mailbox::{Item, Mailbox};
+pub(crate) use self::object::{Expire, Object, Readiness, RequestId, Runnable};
+pub(crate) use self::pending::{Job, Pending, PendingQueue};
+pub(crate) use self::poller::Poller;
+pub(crate) use self::registry::{Key, Registry};
+pub(crate) use self::timer_heap::{TimerHeap, TimerKey};
+
+use self::clock::sleep_until;
+use self::current::Current;
+use crate::error::Misuse;
+use crate::handle::Handle;
+
+/// How often a turn goes back to callbacks and tasks that its own callbacks made ready, before it looks at the clock.
+/// libuv's number. What is still left then waits for the next turn, which does not sleep.
+const SETTLE_ROUNDS: u32 = 8;
+
+/// How long a virtual clock waits in real time for what the outside may still bring.
+const VIRTUAL_PATIENCE: Duration = Duration::from_millis(5);
+
+/// How [`Loop::run_mode`] runs.
+///
+/// libuv: `uv_run_mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RunMode {
+    /// Until nothing is alive or [`stop`](LoopHandle::stop) is called.
+    #[default]
+    Default,
+    /// One turn, which may sleep in its poll.
+    Once,
+    /// One turn, which does not sleep.
+    NoWait,
+}
+
+/// An event loop: the owner of its handles, timers and callbacks.
+///
+/// A loop belongs to the thread that made it. Everything that makes or uses handles takes a [`LoopHandle`], which a
+/// `&Loop` turns into by itself. Dropping the loop closes every handle and drops every callback without calling any of
+/// them; whatever the program still holds then stays safe to use and says that the loop is gone.
+///
+/// ```
+/// use luvio::{Loop, Timer};
+/// use std::time::Duration;
+///
+/// let event_loop = Loop::new()?;
+/// Timer::after(&event_loop, Duration::from_millis(1), |_| println!("a millisecond later"));
+/// event_loop.run()?; // returns when nothing is left to wait for
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// libuv: `uv_loop_t`
+pub struct Loop {
+    handle: LoopHandle,
+    /// A second reference to the selector, which unlike the first can be borrowed for as long as the loop lives.
+    #[cfg(not(mio_unsupported_force_poll_poll))]
+    registry: mio::Registry,
+}
+
+/// A cheap clone of a loop: what constructors take and what callbacks use.
+///
+/// It never keeps the loop alive. Once the [`Loop`] is dropped, queries say no, [`stop`](LoopHandle::stop) does nothing,
+/// and a handle made on it is closed from the start.
+#[derive(Clone)]
+pub struct LoopHandle {
+    inner: Rc<LoopInner>,
+}
+
+/// All that a loop consists of.
+pub(crate) struct LoopInner {
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    pub(crate) poller: Poller,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) handles: Registry,
+    pub(crate) pending: PendingQueue,
+    pub(crate) descriptors: Descriptors,
+    pub(crate) idle: HookList,
+    pub(crate) prepare: HookList,
+    pub(crate) check: HookList,
+    timers: RefCell<TimerHeap<Rc<dyn Expire>>>,
+    /// Timers found due by the last pass over them and not yet run.
+    due: RefCell<VecDeque<TimerKey>>,
+    /// Notifiers that were sent to and not yet called.
+    notified: RefCell<VecDeque<Key>>,
+    /// Handles that have more to do than one turn allows.
+    resuming: RefCell<VecDeque<Rc<dyn Object>>>,
+    /// Handles that want to be called after the others.
+    late: RefCell<VecDeque<Rc<dyn Object>>>,
+    /// Handles between the call of close and their close callback.
+    closing: RefCell<VecDeque<Rc<dyn Object>>>,
+    /// The buffer lent to reads. Absent while it is lent.
+    buffer: Cell<Option<Box<[u8]>>>,
+    /// Active handles that are referenced.
+    active: Cell<usize>,
+    /// Active handles that something outside the loop can bring to life, referenced or not.
+    outside: Cell<usize>,
+    /// Requests that have not finished.
+    requests: Cell<usize>,
+    running: Cell<bool>,
+    stopping: Cell<bool>,
+    gone: Cell<bool>,
+}
+
+impl Loop {
+    /// Makes a loop with the default limits.
+    ///
+    /// # Errors
+    /// What the system says when it has no descriptors left for the poller.
+    ///
+    /// libuv: `uv_loop_init`
+    pub fn new() -> io::Result<Loop> {
+        Loop::builder().build()
+    }
+
+    /// Sets limits before the loop is made.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn with_limits(limits: Limits) -> io::Result<Loop> {
+        let (poller, mailbox) = Poller::new()?;
+        #[cfg(not(mio_unsupported_force_poll_poll))]
+        let registry = poller.with_registry(mio::Registry::try_clone)?;
+        let clock = Clock::new(limits.virtual_clock);
+        let inner = LoopInner {
+            limits,
+            clock,
+            poller,
+            mailbox,
+            handles: Registry::default(),
+            pending: PendingQueue::default(),
+            descriptors: Descriptors::default(),
+            idle: HookList::default(),
+            prepare: HookList::default(),
+            check: HookList::default(),
+            timers: RefCell::new(TimerHeap::new()),
+            due: RefCell::default(),
+            notified: RefCell::default(),
+            resuming: RefCell::default(),
+            late: RefCell::default(),
+            closing: RefCell::default(),
+            buffer: Cell::new(None),
+            active: Cell::new(0),
+            outside: Cell::new(0),
+            requests: Cell::new(0),
+            running: Cell::new(false),
+            stopping: Cell::new(false),
+            gone: Cell::new(false),
+        };
+        Ok(Loop {
+            handle: LoopHandle {
+                inner: Rc::new(inner),
+            },
+            #[cfg(not(mio_unsupported_force_poll_poll))]
+            registry,
+        })
+    }
+
+    /// The handle of this loop, to clone and pass on.
+    pub fn handle(&self) -> &LoopHandle {
+        &self.handle
+    }
+
+    /// Runs the loop until nothing keeps it alive, or until [`stop`](LoopHandle::stop).
+    ///
+    /// # Errors
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::NestedRun`]) when called from inside a callback of the
+    /// same loop, which goes on undisturbed; otherwise what the system's poll says.
+    ///
+    /// # Panics
+    /// With whatever a callback panics with. The loop can be run again: what was ready goes on where it ended.
+    ///
+    /// libuv: `uv_run` with `UV_RUN_DEFAULT`
+    pub fn run(&self) -> io::Result<()> {
+        self.run_mode(RunMode::Default).map(drop)
+    }
+
+    /// Runs the loop in the given mode and says whether something is still alive.
+    ///
+    /// # Errors
+    /// As [`run`](Loop::run).
+    ///
+    /// # Panics
+    /// As [`run`](Loop::run).
+    ///
+    /// libuv: `uv_run`
+    pub fn run_mode(&self, mode: RunMode) -> io::Result<bool> {
+        let running = Running::enter(&self.handle)?;
+        let inner = &*self.handle.inner;
+        inner.clock.update();
+        // The default mode promises that timers which are due already come before everything else.
+        if mode == RunMode::Default && inner.is_alive() && !inner.stopping.get() {
+            inner.run_timers();
+        }
+        let mut result = Ok(());
+        while inner.is_alive() && !inner.stopping.get() {
+            result = inner.turn(mode);
+            if mode != RunMode::Default || result.is_err() {
+                break;
+            }
+        }
+        inner.stopping.set(false);
+        drop(running);
+        result.map(|()| inner.is_alive())
+    }
+
+    /// Ends the loop, if nothing is left on it.
+    ///
+    /// Dropping a loop does the same without asking. This is for a program that wants to be sure that it has closed
+    /// everything it opened.
+    ///
+    /// # Errors
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::Busy`]) while a handle exists that is not completely
+    /// closed, active or not, or something else keeps the loop alive. The loop comes back unchanged.
+    ///
+    /// libuv: `uv_loop_close`
+    pub fn close(self) -> Result<(), (Loop, io::Error)> {
+        let inner = &self.handle.inner;
+        if inner.is_alive() || !inner.handles.is_empty() || inner.running.get() {
+            return Err((self, Misuse::Busy.into()));
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Loop {
+    type Target = LoopHandle;
+
+    fn deref(&self) -> &LoopHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.handle.inner.dispose();
+    }
+}
+
+impl fmt::Debug for Loop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop")
+            .field("alive", &self.is_alive())
+            .finish_non_exhaustive()
+    }
+}
+
+/// For embedding: wait until this descriptor is readable or [`backend_timeout`](LoopHandle::backend_timeout) has
+/// passed, then run the loop with [`RunMode::NoWait`]. Not offered where mio polls with poll(2), which has no
+/// descriptor.
+///
+/// libuv: `uv_backend_fd`
+#[cfg(not(mio_unsupported_force_poll_poll))]
+impl AsFd for Loop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.registry.as_fd()
+    }
+}
+
+impl LoopHandle {
+    /// Makes [`run`](Loop::run) return after the current turn. Called before a run, it makes the next run return at
+    /// once, without any callback.
+    ///
+    /// libuv: `uv_stop`
+    pub fn stop(&self) {
+        self.inner.stopping.set(!self.inner.gone.get());
+    }
+
+    /// True if there is something to run for: an active and referenced handle, an unfinished request, a handle that is
+    /// being closed, or a callback that is still to be called.
+    ///
+    /// libuv: `uv_loop_alive`
+    pub fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+
+    /// The time since the loop was made, as of the last time that the loop looked at the clock. It does not move while
+    /// callbacks run.
+    ///
+    /// libuv: `uv_now`
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.inner.clock.now())
+    }
+
+    /// Reads the clock, so that [`now`](LoopHandle::now) is right after a callback that took long.
+    ///
+    /// libuv: `uv_update_time`
+    pub fn update_time(&self) {
+        self.inner.clock.update();
+    }
+
+    /// How long the next poll may sleep: `None` is without limit.
+    ///
+    /// libuv: `uv_backend_timeout`
+    pub fn backend_timeout(&self) -> Option<Duration> {
+        let inner = &self.inner;
+        if inner.may_sleep() {
+            inner.time_to_next_timer(|| inner.clock.now())
+        } else {
+            Some(Duration::ZERO)
+        }
+    }
+
+    /// Shows each handle that is not completely closed to `visit`, in the order of creation. `visit` may close any handle
+    /// and make new ones, which are not visited.
+    ///
+    /// libuv: `uv_walk`
+    pub fn walk(&self, mut visit: impl FnMut(&dyn Handle)) {
+        for object in self.inner.handles.snapshot() {
+            // One that a visit before this one closed is still shown: it is not completely closed.
+            object.show(&mut visit);
+        }
+    }
+
+    /// Calls `f` once in the next pending pass: after the I/O callbacks of this turn, or at the beginning of the next
+    /// one. Until then the loop is alive.
+    ///
+    /// On a loop that is gone `f` is dropped.
+    #[track_caller]
+    pub fn defer(&self, f: impl FnOnce(&LoopHandle) + 'static) {
+        self.inner.queue(Pending {
+            owner: Key::NONE,
+            place: Location::caller(),
+            job: Job::Closure(Box::new(f)),
+        });
+    }
+
+    /// A door to this loop for other threads.
+    pub fn remote(&self) -> Remote {
+        Remote::new(Arc::clone(&self.inner.mailbox))
+    }
+
+    /// What keeps [`run`](Loop::run) from returning, with the place in the program that made it.
+    ///
+    /// ```
+    /// use luvio::{Loop, Timer};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = Loop::new()?;
+    /// let timer = Timer::after(&event_loop, Duration::from_secs(60), |_| {});
+    /// for reason in event_loop.alive_because() {
+    ///     println!("{reason}"); // timer handle made at src/main.rs:5:13: due in 60s
+    /// }
+    /// # assert_eq!(event_loop.alive_because().len(), 1);
+    /// timer.close();
+    /// event_loop.run()?;
+    /// assert!(event_loop.alive_because().is_empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// libuv: `uv_print_active_handles`
+    pub fn alive_because(&self) -> Vec<AliveReason> {
+        let inner = &self.inner;
+        let mut reasons = Vec::new();
+        for object in inner.handles.snapshot() {
+            object.report(&mut reasons);
+        }
+        for place in inner.pending.places() {
+            reasons.push(AliveReason {
+                kind: AliveKind::Callback,
+                place,
+                state: "queued, not called yet".into(),
+            });
+        }
+        for place in inner.mailbox.post_places() {
+            reasons.push(AliveReason {
+                kind: AliveKind::Callback,
+                place,
+                state: "posted, not called yet".into(),
+            });
+        }
+        reasons
+    }
+
+    pub(crate) fn inner(&self) -> &LoopInner {
+        &self.inner
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.inner.gone.get()
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopHandle")
+            .field("alive", &self.is_alive())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A run of a loop, ended by its drop, whether by returning or by unwinding.
+struct Running<'a> {
+    event_loop: &'a LoopHandle,
+    _current: Current,
+}
+
+impl Running<'_> {
+    fn enter(event_loop: &LoopHandle) -> io::Result<Running<'_>> {
+        if event_loop.inner.running.replace(true) {
+            return Err(Misuse::NestedRun.into());
+        }
+        event_loop.inner.mailbox.wake_up();
+        Ok(Running {
+            event_loop,
+            _current: Current::enter(event_loop),
+        })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.event_loop.inner.running.set(false);
+        self.event_loop.inner.mailbox.leave();
+    }
+}
+
+/// The turn.
+impl LoopInner {
+    /// One trip round the loop. The order of the phases is libuv's.
+    fn turn(&self, mode: RunMode) -> io::Result<()> {
+        // A turn that finds work left over from the last one must not sleep before it has looked for news.
+        let may_sleep = match mode {
+            RunMode::Default => true,
+            RunMode::Once => self.pending.is_empty() && self.idle.is_empty(),
+            RunMode::NoWait => false,
+        };
+        self.run_pending();
+        self.idle.run();
+        self.prepare.run();
+        self.poll(may_sleep)?; //  … and the clock is read
+        self.run_io_callbacks();
+        self.settle();
+        self.check.run();
+        self.run_closing();
+        self.clock.update();
+        self.run_timers();
+        Ok(())
+    }
+
+    /// Calls everything that was queued when the pass began.
+    fn run_pending(&self) {
+        self.run_first_pending(self.pending.len());
+    }
+
+    fn run_first_pending(&self, count: usize) {
+        for _ in 0..count {
+            let Some(Pending { place, job, .. }) = self.pending.pop() else {
+                break;
+            };
+            match job {
+                Job::Completion(request) => request.run(),
+                Job::Closure(closure) => {
+                    let this = current().expect("passes run only inside a run");
+                    self.watch("deferred closure", place, || closure(&this));
+                }
+            }
+        }
+    }
+
+    /// Waits for events as long as there is nothing else to do, then reads the clock.
+    fn poll(&self, may_sleep: bool) -> io::Result<()> {
+        if self.poller.has_undelivered() {
+            // Left over by a callback that panicked. They come first, and a new poll would overwrite them.
+            return Ok(());
+        }
+        let sleeps = may_sleep && self.may_sleep();
+        trace!(
+            "poll, {}",
+            if sleeps {
+                "may sleep"
+            } else {
+                "does not sleep"
+            }
+        );
+        let polled = match sleeps {
+            false => self.poller.wait(|| Some(Duration::ZERO)).map(drop),
+            true if self.clock.is_virtual() => self.sleep_virtually(),
+            true => self
+                .sleep(|| self.time_to_next_timer(|| self.clock.fresh()))
+                .map(drop),
+        };
+        self.clock.update();
+        polled
+    }
+
+    /// A poll that other threads can interrupt. True if there are events or something arrived.
+    fn sleep(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
+        let polled = if self.mailbox.fall_asleep() {
+            self.poller.wait(timeout)
+        } else {
+            self.poller.wait(|| Some(Duration::ZERO))
+        };
+        self.mailbox.wake_up();
+        polled.map(|any| any || self.mailbox.is_filled())
+    }
+
+    /// The virtual clock's sleep: look; be patient if the outside may still bring something; then jump.
+    fn sleep_virtually(&self) -> io::Result<()> {
+        let next = self.timers.borrow_mut().next_due();
+        let is_due = next.is_some_and(|due| due <= self.clock.now());
+        if self.sleep(|| Some(Duration::ZERO))? || is_due {
+            return Ok(());
+        }
+        let may_come_from_outside = self.outside.get() + self.requests.get() > 0;
+        if next.is_some() && may_come_from_outside && self.sleep(|| Some(VIRTUAL_PATIENCE))? {
+            return Ok(());
+        }
+        match next {
+            Some(due) => self.clock.jump_to(due),
+            None => drop(self.sleep(|| None)?),
+        }
+        Ok(())
+    }
+
+    /// Delivers what the poll found, then what other threads sent, then what the last turn had no time for.
+    fn run_io_callbacks(&self) {
+        // Whoever asks for more from now on is served in the next turn.
+        let resuming = self.resuming.borrow().len();
+        self.take_mail();
+        self.poller.deliver(|event| {
+            let key = Key::from_token(event.token());
+            if let Some(object) = self.handles.get(key) {
+                object.ready(Readiness::of(event));
+            }
+        });
+        while let Some(key) = pop(&self.notified) {
+            if let Some(object) = self.handles.get(key) {
+                object.notified();
+            }
+        }
+        for _ in 0..resuming {
+            let Some(object) = pop(&self.resuming) else {
+                break;
+            };
+            object.resume();
+        }
+        while let Some(object) = pop(&self.late) {
+            object.late();
+        }
+    }
+
+    /// Sorts what other threads left: notifiers by creation, closures in the order of their arrival.
+    fn take_mail(&self) {
+        let mut items = Vec::new();
+        self.mailbox.take(&mut items);
+        if items.is_empty() {
+            return;
+        }
+        let mut notified = Vec::new();
+        for item in items {
+            match item {
+                Item::Notify(key) => notified.push(key),
+                Item::Post(post) => {
+                    self.queue(Pending {
+                        owner: Key::NONE,
+                        place: post.place,
+                        job: Job::Closure(post.closure),
+                    });
+                }
+            }
+        }
+        self.handles.sort_by_creation(&mut notified);
+        self.notified.borrow_mut().extend(notified);
+    }
+
+    /// Calls what the I/O callbacks brought about, and what those bring about in turn.
+    fn settle(&self) {
+        for _ in 0..SETTLE_ROUNDS {
+            if self.pending.is_empty() {
+                break;
+            }
+            self.run_pending();
+        }
+    }
+
+    /// Completes the closing of the handles whose close was called before this pass: first closed, first called.
+    fn run_closing(&self) {
+        let count = self.closing.borrow().len();
+        if count == 0 {
+            return;
+        }
+        // Requests that finished before the close are reported before it, too.
+        if !self.pending.is_empty() {
+            let chosen = |owner| {
+                self.handles
+                    .get(owner)
+                    .is_some_and(|object| object.core().is_closing())
+            };
+            self.run_first_pending(self.pending.bring_forward(chosen));
+        }
+        for _ in 0..count {
+            // It stays in the queue until it is done, so that a panic does not cut its farewell short.
+            let Some(object) = self.closing.borrow().front().map(Rc::clone) else {
+                break;
+            };
+            while object.call_next_request() || object.core().call_waiter() {}
+            object.core().closed();
+            object.drop_callbacks();
+            let done = self.closing.borrow_mut().pop_front();
+            debug_assert!(done.is_some_and(|done| Rc::ptr_eq(&done, &object)));
+        }
+    }
+
+    /// Runs the timers that are due when the pass begins.
+    fn run_timers(&self) {
+        let now = self.clock.now();
+        self.timers
+            .borrow_mut()
+            .collect_due(now, &mut self.due.borrow_mut());
+        while let Some(key) = pop(&self.due) {
+            let timer = self.timers.borrow_mut().remove(key);
+            if let Some(timer) = timer {
+                timer.expire();
+            }
+        }
+    }
+
+    /// True if nothing that is ready has to be looked after, and there is something to wait for.
+    fn may_sleep(&self) -> bool {
+        let has_work = self.stopping.get()
+            || !self.pending.is_empty()
+            || !self.idle.is_empty()
+            || self.poller.has_undelivered()
+            || !self.closing.borrow().is_empty()
+            || !self.resuming.borrow().is_empty()
+            || !self.late.borrow().is_empty()
+            || !self.notified.borrow().is_empty()
+            || !self.due.borrow().is_empty();
+        !has_work && self.active.get() + self.requests.get() > 0
+    }
+
+    /// How long it is until the next timer. The clock is read only if there is one.
+    fn time_to_next_timer(&self, now: impl FnOnce() -> Nanos) -> Option<Duration> {
+        self.timers
+            .borrow_mut()
+            .next_due()
+            .map(|due| sleep_until(now(), due))
+    }
+
+    fn is_alive(&self) -> bool {
+        self.active.get() > 0
+            || self.requests.get() > 0
+            || !self.pending.is_empty()
+            || !self.closing.borrow().is_empty()
+            || self.mailbox.has_posts()
+    }
+}
+
+/// What handles and requests ask of the loop.
+impl LoopInner {
+    /// Starts a timer; it is kept alive until it expires or is disarmed.
+    pub(crate) fn arm(&self, due: Nanos, timer: Rc<dyn Expire>) -> TimerKey {
+        self.timers.borrow_mut().insert(due, timer)
+    }
+
+    /// Stops a timer, if it is still armed.
+    pub(crate) fn disarm(&self, key: TimerKey) {
+        let stopped = self.timers.borrow_mut().remove(key);
+        // Outside the borrow, since it may be the last reference.
+        drop(stopped);
+    }
+
+    /// Queues a callback for the next pending pass.
+    pub(crate) fn queue(&self, pending: Pending) {
+        if self.gone.get() {
+            return;
+        }
+        self.pending.push(pending);
+    }
+
+    /// Calls `object.resume()` among the next turn's I/O callbacks; that turn does not sleep.
+    pub(crate) fn resume_next_turn(&self, object: Rc<dyn Object>) {
+        self.resuming.borrow_mut().push_back(object);
+    }
+
+    /// Calls `object.late()` after the other I/O callbacks of this turn.
+    pub(crate) fn call_late(&self, object: Rc<dyn Object>) {
+        self.late.borrow_mut().push_back(object);
+    }
+
+    /// Completes the closing of `object` in the next closing phase.
+    pub(crate) fn complete_close(&self, object: Rc<dyn Object>) {
+        self.closing.borrow_mut().push_back(object);
+    }
+
+    /// A descriptor was closed: listeners that found none may try again.
+    pub(crate) fn descriptor_closed(&self) {
+        for listener in self.descriptors.take_resting() {
+            self.resume_next_turn(listener);
+        }
+    }
+
+    /// One more (or one less) active and referenced handle.
+    pub(crate) fn count_active(&self, more: bool) {
+        count(&self.active, more);
+    }
+
+    /// One more (or one less) active handle that the outside can bring to life.
+    pub(crate) fn count_outside(&self, more: bool) {
+        count(&self.outside, more);
+    }
+
+    /// One more (or one less) unfinished request.
+    pub(crate) fn count_request(&self, more: bool) {
+        count(&self.requests, more);
+    }
+
+    /// The buffer that reads use, or another one of its size while that is lent.
+    pub(crate) fn take_buffer(&self) -> Box<[u8]> {
+        self.buffer
+            .take()
+            .unwrap_or_else(|| vec![0; self.limits.read_chunk].into_boxed_slice())
+    }
+
+    pub(crate) fn return_buffer(&self, buffer: Box<[u8]>) {
+        self.buffer.set(Some(buffer));
+    }
+
+    /// Runs a callback of the user and, if that was asked for, complains when it takes too long.
+    #[inline]
+    pub(crate) fn watch<R>(
+        &self,
+        what: impl fmt::Display,
+        place: &Location<'_>,
+        callback: impl FnOnce() -> R,
+    ) -> R {
+        let start = self
+            .limits
+            .slow_callback
+            .map(|threshold| (threshold, Instant::now()));
+        let result = callback();
+        if let Some((threshold, start)) = start {
+            let taken = start.elapsed();
+            if taken > threshold {
+                warn!("the callback of the {what} made at {place} held the loop for {taken:?}");
+            }
+        }
+        result
+    }
+
+    /// The loop is dropped: closes every handle and drops every callback, and calls none.
+    fn dispose(&self) {
+        self.gone.set(true);
+        // Whatever is dropped from here on may run destructors of the user, which meet a loop that is gone and so
+        // cannot add anything. Nothing is borrowed while they run.
+        drop(self.mailbox.close());
+        drop(self.pending.take_all());
+        for object in self.handles.snapshot() {
+            object.core().dispose();
+            object.release();
+            object.discard_requests();
+            object.drop_callbacks();
+        }
+        drop((
+            self.idle.take_all(),
+            self.prepare.take_all(),
+            self.check.take_all(),
+        ));
+        let timers = self.timers.borrow_mut().take_all();
+        drop(timers);
+        drop((self.due.take(), self.notified.take()));
+        drop((self.resuming.take(), self.late.take(), self.closing.take()));
+        drop(self.buffer.take());
+        self.descriptors.close();
+        self.poller.close();
+    }
+}
+
+fn count(counter: &Cell<usize>, more: bool) {
+    debug_assert!(more || counter.get() > 0, "a count below zero");
+    counter.set(if more {
+        counter.get() + 1
+    } else {
+        counter.get() - 1
+    });
+}
+
+fn pop<T>(queue: &RefCell<VecDeque<T>>) -> Option<T> {
+    queue.borrow_mut().pop_front()
+}

@@ -1,0 +1,119 @@
+//! The loop's limits, and the builder that sets them.
+
+use std::io;
+use std::time::Duration;
+
+use super::Loop;
+
+/// Every bound that the loop keeps, with the value that it has unless the builder sets another.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) read_chunk: usize,
+    pub(crate) reads_per_turn: u32,
+    pub(crate) writes_per_turn: u32,
+    pub(crate) accepts_per_turn: u32,
+    pub(crate) high_water: usize,
+    pub(crate) slow_callback: Option<Duration>,
+    pub(crate) virtual_clock: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            // Reading 64 KiB at a time into one hot buffer was the best of 16, 64 and 256 KiB for bulk data.
+            read_chunk: 64 * 1024,
+            // libuv's number: enough to drain a burst, few enough not to be noticed by the other handles.
+            reads_per_turn: 32,
+            writes_per_turn: 32,
+            // A listener shares the turn with its connections; a backlog of 128 is taken in two turns.
+            accepts_per_turn: 64,
+            // What a socket buffer holds by default, again.
+            high_water: 64 * 1024,
+            slow_callback: None,
+            virtual_clock: false,
+        }
+    }
+}
+
+/// Makes a [`Loop`] with other limits than the default ones.
+///
+/// ```
+/// use luvio::Loop;
+/// use std::time::Duration;
+///
+/// let event_loop = Loop::builder()
+///     .read_chunk(16 * 1024)
+///     .slow_callback(Duration::from_millis(50))
+///     .build()?;
+/// # event_loop.run()
+/// # ; Ok::<(), std::io::Error>(())
+/// ```
+///
+/// libuv: `uv_loop_configure`
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    limits: Limits,
+}
+
+impl Builder {
+    /// The most that one read callback gets at a time, in bytes. 64 KiB by default; at least 1.
+    ///
+    /// The loop has one buffer of this size, which it lends to every read.
+    pub fn read_chunk(mut self, bytes: usize) -> Builder {
+        self.limits.read_chunk = bytes.max(1);
+        self
+    }
+
+    /// How many reads one stream may do before the other handles get their turn. 32 by default; at least 1.
+    ///
+    /// What is left is read in the next turn, which then does not sleep.
+    pub fn reads_per_turn(mut self, reads: u32) -> Builder {
+        self.limits.reads_per_turn = reads.max(1);
+        self
+    }
+
+    /// How many writes of queued data one stream may do before the other handles get their turn. 32 by default; at
+    /// least 1.
+    pub fn writes_per_turn(mut self, writes: u32) -> Builder {
+        self.limits.writes_per_turn = writes.max(1);
+        self
+    }
+
+    /// How many connections one listener may accept before the other handles get their turn. 64 by default; at least 1.
+    pub fn accepts_per_turn(mut self, accepts: u32) -> Builder {
+        self.limits.accepts_per_turn = accepts.max(1);
+        self
+    }
+
+    /// How many bytes a stream may have queued before [`needs_drain`](crate::Tcp::needs_drain) says so. 64 KiB by
+    /// default; each stream can [set its own](crate::Tcp::set_high_water).
+    pub fn high_water(mut self, bytes: usize) -> Builder {
+        self.limits.high_water = bytes;
+        self
+    }
+
+    /// Logs a warning for each callback that holds the loop for longer than `threshold`, with its handle's kind and
+    /// place. Off by default: it costs two readings of the clock for each callback.
+    pub fn slow_callback(mut self, threshold: Duration) -> Builder {
+        self.limits.slow_callback = Some(threshold);
+        self
+    }
+
+    /// Gives the loop a clock that stands still and jumps to the next timer when there is nothing else to do.
+    ///
+    /// A program with a day of timers then runs in a moment, and a test of time is exact. While something is active that
+    /// the outside can finish (a socket, a notifier, a signal), the loop first waits up to 5 ms of real time for it.
+    /// Without any timer it blocks as always.
+    pub fn virtual_clock(mut self) -> Builder {
+        self.limits.virtual_clock = true;
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    /// What the system says when it has no descriptors left for the poller.
+    pub fn build(self) -> io::Result<Loop> {
+        Loop::with_limits(self.limits)
+    }
+}

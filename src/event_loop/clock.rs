@@ -1,0 +1,110 @@
+//! What time it is for the loop: a cached `now`, real or virtual.
+//!
+//! Time is counted in whole nanoseconds since the loop was made, in a `u64` that lasts for 584 years. Everything that
+//! could go beyond saturates, so that an absurd delay means "never" instead of "at once".
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// Nanoseconds since the loop was made.
+pub(crate) type Nanos = u64;
+
+/// The longest time the kernel is asked to sleep in one go: the millisecond count has to fit a C `int`.
+const LONGEST_SLEEP: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// The loop's clock. It moves only when it is told to, so that all callbacks of a pass see the same time.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    origin: Instant,
+    now: Cell<Nanos>,
+    is_virtual: bool,
+}
+
+impl Clock {
+    pub(crate) fn new(is_virtual: bool) -> Clock {
+        Clock {
+            origin: Instant::now(),
+            now: Cell::new(0),
+            is_virtual,
+        }
+    }
+
+    /// The cached time.
+    pub(crate) fn now(&self) -> Nanos {
+        self.now.get()
+    }
+
+    /// Reads the real clock into the cache. A virtual clock stands still.
+    pub(crate) fn update(&self) {
+        if !self.is_virtual {
+            self.now.set(self.fresh());
+        }
+    }
+
+    /// The time right now, not cached. On a virtual clock that is the cached time.
+    pub(crate) fn fresh(&self) -> Nanos {
+        if self.is_virtual {
+            self.now.get()
+        } else {
+            saturating_nanos(self.origin.elapsed()).max(self.now.get())
+        }
+    }
+
+    /// Moves a virtual clock forward to `due`.
+    pub(crate) fn jump_to(&self, due: Nanos) {
+        debug_assert!(self.is_virtual, "only a virtual clock jumps");
+        self.now.set(due.max(self.now.get()));
+    }
+
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.is_virtual
+    }
+}
+
+/// `duration` in nanoseconds, or the end of time.
+pub(crate) fn saturating_nanos(duration: Duration) -> Nanos {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How long the kernel may sleep until `due`. mio rounds it up to whole milliseconds, so a timer is never early.
+pub(crate) fn sleep_until(now: Nanos, due: Nanos) -> Duration {
+    Duration::from_nanos(due.saturating_sub(now)).min(LONGEST_SLEEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_beyond_the_range_saturates() {
+        assert_eq!(saturating_nanos(Duration::MAX), u64::MAX);
+        assert_eq!(saturating_nanos(Duration::from_nanos(7)), 7);
+    }
+
+    #[test]
+    fn the_kernel_never_sleeps_longer_than_its_counter_can_hold() {
+        assert_eq!(sleep_until(0, u64::MAX), LONGEST_SLEEP);
+        assert_eq!(sleep_until(5, 3), Duration::ZERO);
+        assert_eq!(sleep_until(5, 8), Duration::from_nanos(3));
+    }
+
+    #[test]
+    fn a_virtual_clock_moves_only_by_jumps_and_never_back() {
+        let clock = Clock::new(true);
+        clock.update();
+        assert_eq!(clock.now(), 0);
+        clock.jump_to(10);
+        clock.jump_to(4);
+        assert_eq!((clock.now(), clock.fresh()), (10, 10));
+    }
+
+    #[test]
+    fn a_real_clock_stands_still_between_updates() {
+        let clock = Clock::new(false);
+        let before = clock.now();
+        while clock.fresh() == before {}
+        assert_eq!(clock.now(), before);
+        clock.update();
+        assert!(clock.now() > before);
+    }
+}

@@ -1,0 +1,152 @@
+//! The one door by which other threads reach the loop.
+//!
+//! Whatever they bring goes into a list behind a mutex; then, if the loop may be asleep, mio's waker interrupts its
+//! poll. `awake` decides that: it is true while the loop is awake, and from the first wake-up of a sleep on, so that a
+//! sleep costs at most one system call however many threads send. Outside a run the loop counts as asleep: a host that
+//! embeds it waits on its descriptor.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use log::error;
+
+use super::LoopHandle;
+use super::registry::Key;
+
+/// A closure from another thread.
+pub(crate) struct Post {
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) closure: Box<dyn FnOnce(&LoopHandle) + Send>,
+}
+
+/// What another thread brought.
+pub(crate) enum Item {
+    /// Run the callback of this notifier.
+    Notify(Key),
+    /// Run this closure.
+    Post(Post),
+}
+
+/// Shared by the loop and by everything that may cross threads.
+pub(crate) struct Mailbox {
+    waker: mio::Waker,
+    awake: AtomicBool,
+    /// True while `items` holds something. Read without the lock, written with it.
+    filled: AtomicBool,
+    /// Closures posted and not yet taken: each keeps the loop alive.
+    posts: AtomicUsize,
+    /// `None` once the loop is gone.
+    items: Mutex<Option<Vec<Item>>>,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: mio::Waker) -> Mailbox {
+        Mailbox {
+            waker,
+            awake: AtomicBool::new(false),
+            filled: AtomicBool::new(false),
+            posts: AtomicUsize::new(0),
+            items: Mutex::new(Some(Vec::new())),
+        }
+    }
+
+    // ---- any thread ----
+
+    /// Leaves `item` for the loop and sees to it that the loop looks. Hands it back if the loop is gone.
+    pub(crate) fn send(&self, item: Item) -> Result<(), Item> {
+        match self.lock().as_mut() {
+            None => return Err(item),
+            Some(items) => {
+                if let Item::Post(_) = item {
+                    self.posts.fetch_add(1, Ordering::SeqCst);
+                }
+                items.push(item);
+                self.filled.store(true, Ordering::SeqCst);
+            }
+        }
+        self.wake();
+        Ok(())
+    }
+
+    fn wake(&self) {
+        // A read-modify-write, so that whatever was left before it is visible to the loop if it was awake.
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            if let Err(err) = self.waker.wake() {
+                // Try again with the next item, instead of never.
+                self.awake.store(false, Ordering::SeqCst);
+                error!("the loop could not be woken from another thread: {err}");
+            }
+        }
+    }
+
+    // ---- the loop's thread ----
+
+    /// Called right before a poll that may block. False if something has arrived, so that it must not block.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.awake.store(false, Ordering::SeqCst);
+        if self.filled.load(Ordering::SeqCst) {
+            self.wake_up();
+            return false;
+        }
+        true
+    }
+
+    /// Called when a run begins and after each poll that may have blocked.
+    pub(crate) fn wake_up(&self) {
+        self.awake.store(true, Ordering::SeqCst);
+    }
+
+    /// Called when a run ends. What arrived during it makes the loop's descriptor readable for the host.
+    pub(crate) fn leave(&self) {
+        if !self.fall_asleep() {
+            self.awake.store(false, Ordering::SeqCst);
+            self.wake();
+        }
+    }
+
+    /// Moves everything that arrived into `taken`, which must be empty.
+    pub(crate) fn take(&self, taken: &mut Vec<Item>) {
+        debug_assert!(taken.is_empty());
+        if !self.filled.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut items = self.lock();
+        self.filled.store(false, Ordering::SeqCst);
+        self.posts.store(0, Ordering::SeqCst);
+        if let Some(items) = items.as_mut() {
+            std::mem::swap(items, taken);
+        }
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::SeqCst)
+    }
+
+    /// True while a posted closure waits to be taken.
+    pub(crate) fn has_posts(&self) -> bool {
+        self.posts.load(Ordering::SeqCst) > 0
+    }
+
+    /// Where the waiting closures were posted.
+    pub(crate) fn post_places(&self) -> Vec<&'static Location<'static>> {
+        let items = self.lock();
+        let posts = items.iter().flatten().filter_map(|item| match item {
+            Item::Post(post) => Some(post.place),
+            Item::Notify(_) => None,
+        });
+        posts.collect()
+    }
+
+    /// The loop is gone: nothing is taken any more. What lies here is handed out, to be dropped without the lock.
+    pub(crate) fn close(&self) -> Option<Vec<Item>> {
+        self.filled.store(false, Ordering::SeqCst);
+        self.posts.store(0, Ordering::SeqCst);
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Item>>> {
+        // Nothing that can panic runs under the lock except an allocation; the list is whole in any case.
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,94 @@
+//! What the loop knows of the things that live on it: small traits, so that it depends on none of their kinds.
+
+use std::rc::Rc;
+
+use super::alive::AliveReason;
+use crate::handle::{Core, Handle};
+
+/// What a poll said about a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    /// There is something to read: data, a connection, an end or an error.
+    pub(crate) readable: bool,
+    /// Something ended (the peer shut down or there is an error), so that a short read has not drained the socket.
+    pub(crate) read_closed: bool,
+    /// There is room to write, a connect ended, or there is an error.
+    pub(crate) writable: bool,
+}
+
+impl Readiness {
+    pub(crate) fn of(event: &mio::event::Event) -> Readiness {
+        let ended = event.is_read_closed() || event.is_error();
+        Readiness {
+            readable: event.is_readable() || ended,
+            read_closed: ended,
+            writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+        }
+    }
+}
+
+/// A handle, as the loop sees it. Methods that a kind has no use for do nothing.
+pub(crate) trait Object: 'static {
+    /// The poll had an event for this handle.
+    fn ready(self: Rc<Self>, _readiness: Readiness) {}
+
+    /// The handle asked for another go in this turn (see `LoopInner::resume_next_turn`).
+    fn resume(self: Rc<Self>) {}
+
+    /// The handle asked to be called after the other events of this batch (see `LoopInner::call_late`).
+    fn late(self: Rc<Self>) {}
+
+    /// A sender in some thread asked for this notifier's callback.
+    fn notified(self: Rc<Self>) {}
+
+    /// The part that all handles have.
+    fn core(&self) -> &Core;
+
+    /// True if the handle is doing something that can call back.
+    fn is_active(&self) -> bool {
+        self.core().is_active()
+    }
+
+    /// Called when close is: gives the descriptor back and stops everything. Calls no callback but may wake tasks.
+    fn release(&self);
+
+    /// In the closing phase: calls back the next request that close cut short. False if none is left.
+    fn call_next_request(&self) -> bool {
+        false
+    }
+
+    /// The loop is being dropped: ends the unfinished requests without calling anybody back.
+    fn discard_requests(&self) {}
+
+    /// Drops the callbacks: the last thing in the life of a handle.
+    fn drop_callbacks(&self);
+
+    /// Cancels a request if that is still possible.
+    fn cancel(&self, _request: RequestId) -> bool {
+        false
+    }
+
+    /// Adds what keeps the loop running because of this handle.
+    fn report(&self, reasons: &mut Vec<AliveReason>);
+
+    /// Shows the public handle to `visit`.
+    fn show(self: Rc<Self>, visit: &mut dyn FnMut(&dyn Handle));
+}
+
+/// Something that can be queued for a later pass without allocating.
+pub(crate) trait Runnable {
+    fn run(self: Rc<Self>);
+
+    /// The loop is gone, so it will never run.
+    fn discard(self: Rc<Self>) {}
+}
+
+/// Something with a deadline.
+pub(crate) trait Expire {
+    /// The deadline has come. The timer is no longer armed.
+    fn expire(self: Rc<Self>);
+}
+
+/// Tells the requests of a handle apart: the address of the state that the request and the handle share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(pub(crate) usize);

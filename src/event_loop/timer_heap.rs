@@ -1,0 +1,344 @@
+//! Ordered deadlines: which timer is due next. A pure data structure, without clock, I/O or callbacks.
+//!
+//! A four-ary heap ordered by (due, start order) holds small copyable entries; what an entry stands for lies in a slab
+//! beside it. Starting a timer pushes an entry. Stopping one only frees its slab slot: the entry stays behind in the
+//! heap and is recognised as stale by its sequence number, which no other timer ever has. Stale entries are dropped when
+//! they come to the top, and all at once when they outnumber the live ones, so that both operations cost O(log n) at
+//! most, amortised, and stopping never has to search or to reorder the heap.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use super::clock::Nanos;
+
+/// Children per node: four keys of a node share a cache line or two, and the heap is half as deep as a binary one.
+const ARITY: usize = 4;
+
+/// This many stale entries are always tolerated, so that small heaps are not rebuilt for ever.
+const STALE_FLOOR: usize = 32;
+
+/// Names a started timer. Copyable; a key whose timer fired or was stopped simply no longer matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerKey {
+    sequence: u64,
+    slot: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    due: Nanos,
+    sequence: u64,
+    slot: u32,
+}
+
+impl Entry {
+    /// Earlier due first; among equals, earlier started first.
+    fn before(&self, other: &Entry) -> bool {
+        (self.due, self.sequence) < (other.due, other.sequence)
+    }
+}
+
+struct Armed<T> {
+    sequence: u64,
+    /// False once the entry has left the heap for the list of timers found due.
+    in_heap: bool,
+    value: T,
+}
+
+/// The started timers, each with a value of its own.
+pub(crate) struct TimerHeap<T> {
+    heap: Vec<Entry>,
+    armed: Slab<Armed<T>>,
+    next_sequence: u64,
+    stale: usize,
+}
+
+impl<T> TimerHeap<T> {
+    pub(crate) fn new() -> TimerHeap<T> {
+        TimerHeap {
+            heap: Vec::new(),
+            armed: Slab::new(),
+            next_sequence: 0,
+            stale: 0,
+        }
+    }
+
+    /// Starts a timer. Equal deadlines come out in the order of their `insert`.
+    pub(crate) fn insert(&mut self, due: Nanos, value: T) -> TimerKey {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let slot = self.armed.insert(Armed {
+            sequence,
+            in_heap: true,
+            value,
+        }) as u32;
+        self.heap.push(Entry {
+            due,
+            sequence,
+            slot,
+        });
+        self.sift_up(self.heap.len() - 1);
+        TimerKey { sequence, slot }
+    }
+
+    /// Stops a timer and hands its value back; `None` if it fired or was stopped before.
+    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
+        if !self.is_armed(key) {
+            return None;
+        }
+        let armed = self.armed.remove(key.slot as usize);
+        if armed.in_heap {
+            self.discard_entry(key);
+        }
+        Some(armed.value)
+    }
+
+    /// True until the timer fires or is stopped.
+    pub(crate) fn is_armed(&self, key: TimerKey) -> bool {
+        self.armed
+            .get(key.slot as usize)
+            .is_some_and(|armed| armed.sequence == key.sequence)
+    }
+
+    /// When the next timer is due that [`collect_due`](TimerHeap::collect_due) has not taken yet.
+    pub(crate) fn next_due(&mut self) -> Option<Nanos> {
+        while let Some(top) = self.heap.first() {
+            if self.is_live(top) {
+                return Some(top.due);
+            }
+            self.pop();
+            self.stale -= 1;
+        }
+        None
+    }
+
+    /// Moves the keys of all timers due at `now` to the end of `due`, in order. They stay armed until
+    /// [`remove`](TimerHeap::remove)d, so that one that is stopped meanwhile can be told from one that is not.
+    pub(crate) fn collect_due(&mut self, now: Nanos, due: &mut VecDeque<TimerKey>) {
+        while let Some(&top) = self.heap.first() {
+            if top.due > now {
+                break;
+            }
+            self.pop();
+            if self.is_live(&top) {
+                self.armed[top.slot as usize].in_heap = false;
+                due.push_back(TimerKey {
+                    sequence: top.sequence,
+                    slot: top.slot,
+                });
+            } else {
+                self.stale -= 1;
+            }
+        }
+    }
+
+    /// How many timers are started and not yet fired or stopped.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.armed.len()
+    }
+
+    /// Takes every value out, in no particular order.
+    pub(crate) fn take_all(&mut self) -> Vec<T> {
+        self.heap.clear();
+        self.stale = 0;
+        self.armed.drain().map(|armed| armed.value).collect()
+    }
+
+    fn is_live(&self, entry: &Entry) -> bool {
+        self.is_armed(TimerKey {
+            sequence: entry.sequence,
+            slot: entry.slot,
+        })
+    }
+
+    /// Gets rid of the entry of a timer that was stopped while it was in the heap.
+    fn discard_entry(&mut self, key: TimerKey) {
+        // Started and stopped with nothing in between is by far the most frequent case (a time limit on an operation
+        // that succeeds): its entry is often still the last one, and a leaf can go without a trace.
+        if self
+            .heap
+            .last()
+            .is_some_and(|last| last.sequence == key.sequence)
+        {
+            self.heap.pop();
+            return;
+        }
+        self.stale += 1;
+        if self.stale > STALE_FLOOR && self.stale * 2 > self.heap.len() {
+            self.rebuild();
+        }
+    }
+
+    /// Drops all stale entries and restores the order, in linear time.
+    fn rebuild(&mut self) {
+        let armed = &self.armed;
+        self.heap.retain(|entry| {
+            armed
+                .get(entry.slot as usize)
+                .is_some_and(|a| a.sequence == entry.sequence)
+        });
+        self.stale = 0;
+        if self.heap.len() > 1 {
+            for parent in (0..=(self.heap.len() - 2) / ARITY).rev() {
+                self.sift_down(parent);
+            }
+        }
+    }
+
+    fn pop(&mut self) {
+        self.heap.swap_remove(0);
+        if self.heap.len() > 1 {
+            self.sift_down(0);
+        }
+    }
+
+    fn sift_up(&mut self, mut at: usize) {
+        let entry = self.heap[at];
+        while at > 0 {
+            let parent = (at - 1) / ARITY;
+            if !entry.before(&self.heap[parent]) {
+                break;
+            }
+            self.heap[at] = self.heap[parent];
+            at = parent;
+        }
+        self.heap[at] = entry;
+    }
+
+    fn sift_down(&mut self, mut at: usize) {
+        let entry = self.heap[at];
+        loop {
+            let first = at * ARITY + 1;
+            if first >= self.heap.len() {
+                break;
+            }
+            let children = &self.heap[first..(first + ARITY).min(self.heap.len())];
+            let mut least = 0;
+            for child in 1..children.len() {
+                if children[child].before(&children[least]) {
+                    least = child;
+                }
+            }
+            if !children[least].before(&entry) {
+                break;
+            }
+            self.heap[at] = children[least];
+            at = first + least;
+        }
+        self.heap[at] = entry;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn due_at(heap: &mut TimerHeap<u32>, now: Nanos) -> Vec<u32> {
+        let mut keys = VecDeque::new();
+        heap.collect_due(now, &mut keys);
+        keys.into_iter()
+            .filter_map(|key| heap.remove(key))
+            .collect()
+    }
+
+    #[test]
+    fn equal_deadlines_come_out_in_start_order() {
+        let mut heap = TimerHeap::new();
+        for value in 0..100 {
+            heap.insert(5, value);
+        }
+        heap.insert(4, 100);
+        assert_eq!(
+            due_at(&mut heap, 5),
+            [vec![100], (0..100).collect()].concat()
+        );
+        assert_eq!(heap.len(), 0);
+    }
+
+    #[test]
+    fn a_key_is_stale_after_its_timer_fired_even_if_the_slot_is_reused() {
+        let mut heap = TimerHeap::new();
+        let first = heap.insert(1, 1);
+        assert_eq!(due_at(&mut heap, 1), [1]);
+        let second = heap.insert(2, 2);
+        assert!(!heap.is_armed(first) && heap.is_armed(second));
+        assert_eq!(heap.remove(first), None);
+        assert_eq!(heap.remove(second), Some(2));
+    }
+
+    #[test]
+    fn a_timer_found_due_can_still_be_stopped() {
+        let mut heap = TimerHeap::new();
+        let key = heap.insert(1, 7);
+        let mut due = VecDeque::new();
+        heap.collect_due(1, &mut due);
+        assert!(heap.is_armed(key));
+        assert_eq!(heap.next_due(), None);
+        assert_eq!(heap.remove(key), Some(7));
+        assert_eq!(heap.remove(due[0]), None);
+    }
+
+    #[test]
+    fn restarting_one_timer_for_ever_does_not_grow_the_heap() {
+        let mut heap = TimerHeap::new();
+        let mut keys: Vec<_> = (0..100).map(|value| heap.insert(1_000, value)).collect();
+        for round in 0..10_000u64 {
+            let which = (round % 100) as usize;
+            heap.remove(keys[which]);
+            keys[which] = heap.insert(1_000 + round, which as u32);
+        }
+        assert!(
+            heap.heap.len() <= 2 * 100 + STALE_FLOOR + 1,
+            "{} entries for 100 timers",
+            heap.heap.len()
+        );
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u8),
+        Remove(usize),
+        Fire(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => any::<u8>().prop_map(Step::Insert),
+            2 => any::<usize>().prop_map(Step::Remove),
+            1 => any::<u8>().prop_map(Step::Fire),
+        ]
+    }
+
+    proptest! {
+        /// The heap against a list that is sorted again for each question.
+        #[test]
+        fn behaves_like_a_sorted_list(steps in proptest::collection::vec(step(), 1..400)) {
+            let mut heap = TimerHeap::new();
+            let mut model: Vec<(Nanos, u32, TimerKey)> = Vec::new();
+            for (order, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Insert(due) => {
+                        let key = heap.insert(due.into(), order as u32);
+                        model.push((due.into(), order as u32, key));
+                    }
+                    Step::Remove(which) if !model.is_empty() => {
+                        let (_, value, key) = model.remove(which % model.len());
+                        prop_assert_eq!(heap.remove(key), Some(value));
+                    }
+                    Step::Remove(_) => {}
+                    Step::Fire(now) => {
+                        model.sort_by_key(|&(due, value, _)| (due, value));
+                        let later = model.partition_point(|&(due, ..)| due <= now.into());
+                        let expected: Vec<u32> = model.drain(..later).map(|(_, value, _)| value).collect();
+                        prop_assert_eq!(due_at(&mut heap, now.into()), expected);
+                    }
+                }
+                prop_assert_eq!(heap.len(), model.len());
+                prop_assert_eq!(heap.next_due(), model.iter().map(|&(due, ..)| due).min());
+            }
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! What all handles share: active or not, referenced or not, the two steps of closing, the place of birth.
+
+pub(crate) mod hooks;
+pub(crate) mod notifier;
+#[cfg(feature = "signal")]
+pub(crate) mod signal;
+mod slot;
+pub(crate) mod tcp;
+pub(crate) mod timer;
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+
+pub(crate) use self::slot::Slot;
+use crate::error::Misuse;
+use crate::event_loop::{AliveKind, AliveReason, Key, LoopHandle, Object, Runnable};
+use crate::request::{Origin, Request};
+
+/// The kinds of handles.
+///
+/// libuv: `uv_handle_type`
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A [`Timer`](crate::Timer).
+    Timer,
+    /// An [`Idle`](crate::Idle).
+    Idle,
+    /// A [`Prepare`](crate::Prepare).
+    Prepare,
+    /// A [`Check`](crate::Check).
+    Check,
+    /// A [`Notifier`](crate::Notifier).
+    Notifier,
+    /// A `Signal` (with the feature `signal`).
+    Signal,
+    /// A [`Tcp`](crate::Tcp).
+    Tcp,
+}
+
+impl Kind {
+    /// True if something outside the loop can bring a handle of this kind to life.
+    fn is_outside(self) -> bool {
+        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Timer => "timer",
+            Kind::Idle => "idle",
+            Kind::Prepare => "prepare",
+            Kind::Check => "check",
+            Kind::Notifier => "notifier",
+            Kind::Signal => "signal",
+            Kind::Tcp => "tcp",
+        })
+    }
+}
+
+/// What every handle can do, whatever its kind: what [`walk`](LoopHandle::walk) shows. All of it is also there as
+/// inherent methods of each kind, so that this trait need not be imported. It is sealed.
+///
+/// libuv: `uv_handle_t`
+pub trait Handle: private::Sealed {
+    /// The kind of the handle.
+    ///
+    /// libuv: `uv_handle_get_type`
+    fn kind(&self) -> Kind;
+
+    /// The handle as what it is, to be downcast to [`Tcp`](crate::Tcp), [`Timer`](crate::Timer), …
+    ///
+    /// libuv: a cast from `uv_handle_t`
+    fn as_any(&self) -> &dyn Any;
+
+    /// Closes the handle. See [`Tcp::close`](crate::Tcp::close), which says the same for all kinds.
+    ///
+    /// libuv: `uv_close`
+    fn close(&self) -> Request<()>;
+
+    /// True if the handle is doing something that can call back.
+    ///
+    /// libuv: `uv_is_active`
+    fn is_active(&self) -> bool;
+
+    /// True from the call of close on.
+    ///
+    /// libuv: `uv_is_closing`
+    fn is_closing(&self) -> bool;
+
+    /// Lets the handle keep the loop running while it is active. It does so from the start.
+    ///
+    /// libuv: `uv_ref`
+    fn ref_(&self);
+
+    /// Lets the loop end although the handle is active.
+    ///
+    /// libuv: `uv_unref`
+    fn unref(&self);
+
+    /// True unless the handle was unreferenced.
+    ///
+    /// libuv: `uv_has_ref`
+    fn has_ref(&self) -> bool;
+
+    /// The loop on which the handle was made.
+    ///
+    /// libuv: `uv_handle_get_loop`
+    fn event_loop(&self) -> &LoopHandle;
+
+    /// The place in the program where the handle was made.
+    fn created_at(&self) -> &'static Location<'static>;
+}
+
+pub(crate) mod private {
+    /// Keeps `Handle` from being implemented elsewhere.
+    pub trait Sealed {}
+}
+
+/// The part that every handle has.
+pub(crate) struct Core {
+    event_loop: LoopHandle,
+    key: Cell<Key>,
+    place: &'static Location<'static>,
+    kind: Kind,
+    active: Cell<bool>,
+    referenced: Cell<bool>,
+    closing: Cell<bool>,
+    waiters: Cell<Option<Box<Waiters>>>,
+}
+
+/// Who waits for the handle to be closed.
+#[derive(Default)]
+struct Waiters(VecDeque<Rc<dyn Runnable>>);
+
+impl Core {
+    /// The beginning of a handle. On a loop that is gone, it is closed from the start.
+    #[track_caller]
+    pub(crate) fn new(event_loop: &LoopHandle, kind: Kind) -> Core {
+        Core {
+            event_loop: event_loop.clone(),
+            key: Cell::new(Key::NONE),
+            place: Location::caller(),
+            kind,
+            active: Cell::new(false),
+            referenced: Cell::new(true),
+            closing: Cell::new(event_loop.is_gone()),
+            waiters: Cell::new(None),
+        }
+    }
+
+    /// Makes the handle known to its loop. The last step of every constructor.
+    pub(crate) fn enroll(&self, object: &Rc<dyn Object>) {
+        if !self.event_loop.is_gone() {
+            self.key.set(self.event_loop.inner().handles.insert(object));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn event_loop(&self) -> &LoopHandle {
+        &self.event_loop
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> Key {
+        self.key.get()
+    }
+
+    #[inline]
+    pub(crate) fn place(&self) -> &'static Location<'static> {
+        self.place
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.get()
+    }
+
+    pub(crate) fn has_ref(&self) -> bool {
+        self.referenced.get()
+    }
+
+    /// An error if the handle can do nothing any more.
+    pub(crate) fn check_open(&self) -> Result<(), Misuse> {
+        match (self.closing.get(), self.event_loop.is_gone()) {
+            (false, _) => Ok(()),
+            (true, false) => Err(Misuse::Closing),
+            (true, true) => Err(Misuse::LoopGone),
+        }
+    }
+
+    /// Where a request of this handle comes from.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            event_loop: self.event_loop.clone(),
+            owner: self.key.get(),
+            place: Location::caller(),
+        }
+    }
+
+    /// Says whether the handle is active. An active one keeps the loop alive, unless it is unreferenced.
+    pub(crate) fn set_active(&self, active: bool) {
+        if self.active.replace(active) == active {
+            return;
+        }
+        let inner = self.event_loop.inner();
+        if self.referenced.get() {
+            inner.count_active(active);
+        }
+        if self.kind.is_outside() {
+            inner.count_outside(active);
+        }
+    }
+
+    pub(crate) fn set_ref(&self, referenced: bool) {
+        if self.referenced.replace(referenced) != referenced && self.active.get() {
+            self.event_loop.inner().count_active(referenced);
+        }
+    }
+
+    /// Keeps the handle alive although nobody holds it.
+    pub(crate) fn pin(&self) {
+        self.event_loop.inner().handles.pin(self.key.get());
+    }
+
+    /// Leaves it to those who hold it. It may be dropped in this call.
+    pub(crate) fn unpin(&self) {
+        self.event_loop.inner().handles.unpin(self.key.get());
+    }
+
+    /// Runs a callback of this handle.
+    #[inline]
+    pub(crate) fn call<R>(&self, callback: impl FnOnce() -> R) -> R {
+        self.event_loop
+            .inner()
+            .watch(self.kind, self.place, callback)
+    }
+
+    /// The first step of closing: inactive, no event any more; `release` gives the descriptor back. The rest happens in
+    /// the closing phase. A second call only returns a request that ends with the first.
+    #[track_caller]
+    pub(crate) fn close(&self, object: Rc<dyn Object>) -> Request<()> {
+        let origin = self.origin();
+        if self.event_loop.is_gone() {
+            return Request::finished(origin, Ok(()));
+        }
+        if !self.closing.replace(true) {
+            self.set_active(false);
+            // Before the release, whose destructors and wake-ups may close other handles: first closed, first called.
+            self.event_loop.inner().complete_close(Rc::clone(&object));
+            self.unpin();
+            object.release();
+        }
+        Request::closing(origin, ())
+    }
+
+    pub(crate) fn wait_for_close(&self, waiter: Rc<dyn Runnable>) {
+        let mut waiters = self.waiters.take().unwrap_or_default();
+        waiters.0.push_back(waiter);
+        self.waiters.set(Some(waiters));
+    }
+
+    /// In the closing phase: calls the next one who waits for the close. False if there is none.
+    pub(crate) fn call_waiter(&self) -> bool {
+        let Some(mut waiters) = self.waiters.take() else {
+            return false;
+        };
+        let next = waiters.0.pop_front();
+        self.waiters.set(Some(waiters));
+        next.map(Runnable::run).is_some()
+    }
+
+    /// The end of closing: the key is free for another handle.
+    pub(crate) fn closed(&self) {
+        self.event_loop.inner().handles.remove(self.key.get());
+    }
+
+    /// The loop is being dropped.
+    pub(crate) fn dispose(&self) {
+        self.closing.set(true);
+        self.set_active(false);
+        for waiter in self.waiters.take().unwrap_or_default().0 {
+            waiter.discard();
+        }
+        self.event_loop.inner().handles.remove(self.key.get());
+    }
+
+    /// Adds this handle if it keeps the loop running, with what it is doing.
+    pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>, state: impl FnOnce() -> String) {
+        let state = if self.closing.get() {
+            "closing".to_string()
+        } else if self.active.get() && self.referenced.get() {
+            state()
+        } else {
+            return;
+        };
+        reasons.push(AliveReason {
+            kind: AliveKind::Handle(self.kind),
+            place: self.place,
+            state,
+        });
+    }
+}
+
+/// A handle that nobody holds and that does nothing closes by itself.
+impl Drop for Core {
+    fn drop(&mut self) {
+        if !self.closing.get() {
+            self.set_active(false);
+            self.event_loop.inner().handles.remove(self.key.get());
+        }
+    }
+}
+
+/// The methods that every handle has, as inherent ones and as `Handle`. `$handle` is a tuple struct around the `Rc` of an
+/// `Object`.
+macro_rules! impl_handle {
+    ($handle:ty) => {
+        impl $handle {
+            /// Closes the handle.
+            ///
+            /// Its descriptor is given back in the call, and from here on no callback of it runs except these: in the
+            /// closing phase of this turn (of the next one, when called from a timer or a close callback) its
+            /// unfinished requests end with [`Canceled`](crate::Canceled), in order; then the returned request ends; then
+            /// the handle's callbacks are dropped. Handles closed first are called first. A second close changes
+            /// nothing; its request ends with the first one's.
+            ///
+            /// libuv: `uv_close`
+            #[track_caller]
+            pub fn close(&self) -> crate::Request<()> {
+                self.core().close(std::rc::Rc::clone(&self.0) as std::rc::Rc<dyn crate::event_loop::Object>)
+            }
+
+            /// True if the handle is doing something that can call back.
+            ///
+            /// libuv: `uv_is_active`
+            pub fn is_active(&self) -> bool {
+                crate::event_loop::Object::is_active(&*self.0)
+            }
+
+            /// True from the call of [`close`](Self::close) on.
+            ///
+            /// libuv: `uv_is_closing`
+            pub fn is_closing(&self) -> bool {
+                self.core().is_closing()
+            }
+
+            /// Lets the handle keep the loop running while it is active. It does so from the start.
+            ///
+            /// libuv: `uv_ref`
+            pub fn ref_(&self) {
+                self.core().set_ref(true);
+            }
+
+            /// Lets the loop end although the handle is active. Its unfinished requests still keep the loop running.
+            ///
+            /// libuv: `uv_unref`
+            pub fn unref(&self) {
+                self.core().set_ref(false);
+            }
+
+            /// True unless the handle was [unreferenced](Self::unref).
+            ///
+            /// libuv: `uv_has_ref`
+            pub fn has_ref(&self) -> bool {
+                self.core().has_ref()
+            }
+
+            /// The loop on which the handle was made.
+            ///
+            /// libuv: `uv_handle_get_loop`
+            pub fn event_loop(&self) -> &crate::LoopHandle {
+                self.core().event_loop()
+            }
+
+            /// The place in the program where the handle was made.
+            pub fn created_at(&self) -> &'static std::panic::Location<'static> {
+                self.core().place()
+            }
+
+            fn core(&self) -> &crate::handle::Core {
+                crate::event_loop::Object::core(&*self.0)
+            }
+        }
+
+        impl crate::handle::private::Sealed for $handle {}
+
+        impl crate::handle::Handle for $handle {
+            fn kind(&self) -> crate::handle::Kind {
+                self.core().kind()
+            }
+
+            fn as_any(&self) -> &dyn std::any::Any {
+                self
+            }
+
+            #[track_caller]
+            fn close(&self) -> crate::Request<()> {
+                self.close()
+            }
+
+            fn is_active(&self) -> bool {
+                self.is_active()
+            }
+
+            fn is_closing(&self) -> bool {
+                self.is_closing()
+            }
+
+            fn ref_(&self) {
+                self.ref_();
+            }
+
+            fn unref(&self) {
+                self.unref();
+            }
+
+            fn has_ref(&self) -> bool {
+                self.has_ref()
+            }
+
+            fn event_loop(&self) -> &crate::LoopHandle {
+                self.event_loop()
+            }
+
+            fn created_at(&self) -> &'static std::panic::Location<'static> {
+                self.created_at()
+            }
+        }
+
+        impl std::fmt::Debug for $handle {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($handle))
+                    .field("active", &self.is_active())
+                    .field("closing", &self.is_closing())
+                    .field("made_at", &format_args!("{}", self.created_at()))
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use impl_handle;

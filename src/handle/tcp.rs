@@ -1,0 +1,919 @@
+//! `Tcp`: a TCP socket, which may become a connection or a listener.
+//!
+//! Connections are a [`Stream`], listeners a [`Listener`]; this file has what is TCP's own: addresses, options, and which
+//! of the two a handle is.
+
+mod listener;
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
+use self::listener::Listener;
+use super::{Core, Handle, Kind, impl_handle};
+use crate::addr::IntoAddr;
+use crate::error::{Canceled, Misuse};
+use crate::event_loop::{
+    AliveReason, Expire, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
+};
+use crate::request::{OnDrop, Origin, Request, Ticket};
+use crate::stream::{Stream, StreamHandle, Transport};
+
+/// A TCP socket: a client's connection, a server's connection, or a listener.
+///
+/// ```
+/// use luvio::{Loop, Tcp};
+/// use std::io;
+///
+/// let event_loop = Loop::new()?;
+/// let server = Tcp::new(&event_loop);
+/// server.bind("127.0.0.1:0")?;
+/// server.listen(128, |server, incoming| {
+///     if incoming.is_err() {
+///         return;
+///     }
+///     let Ok(peer) = server.accept() else { return };
+///     let _ = peer.read_start(|peer, chunk| match chunk {
+///         Ok(Some(data)) => drop(peer.write(data)),
+///         Ok(None) => drop(peer.finish()),
+///         Err(_) => drop(peer.close()),
+///     });
+///     server.close();
+/// })?;
+///
+/// let client = Tcp::new(&event_loop);
+/// client.connect(server.local_addr()?);
+/// client.write(b"hello");
+/// client.read_start(|client, chunk| {
+///     println!("{chunk:?}");
+///     client.close();
+/// })?;
+/// event_loop.run()?;
+/// # Ok::<(), io::Error>(())
+/// ```
+///
+/// **Who keeps it alive.** A `Tcp` is a cheap clone of one shared object. The loop keeps the object while it reads,
+/// listens with a callback, or has requests under way; otherwise the program does, and the socket is closed when the last
+/// clone is dropped.
+///
+/// libuv: `uv_tcp_t`
+#[derive(Clone)]
+pub struct Tcp(Rc<TcpInner>);
+
+struct TcpInner {
+    stream: Stream<Tcp>,
+    /// Absent in the usual connection that a server accepts.
+    extra: RefCell<Option<Box<Extra>>>,
+}
+
+/// What only some handles have.
+#[derive(Default)]
+struct Extra {
+    /// A socket that is neither connected nor listening yet.
+    fresh: Option<Rc<Socket>>,
+    listener: Option<Rc<Listener>>,
+    /// Options set before there was a socket.
+    nodelay: Option<bool>,
+    keepalive: Option<Option<TcpKeepalive>>,
+    reuse_port: bool,
+}
+
+impl_handle!(Tcp);
+
+// ---- a socket and its addresses -----------------------------------------------------------------------------------
+
+impl Tcp {
+    /// A handle without a socket; [`bind`](Tcp::bind), [`connect`](Tcp::connect), [`listen`](Tcp::listen) or
+    /// [`open`](Tcp::open) gives it one.
+    ///
+    /// libuv: `uv_tcp_init`
+    #[track_caller]
+    pub fn new(event_loop: &LoopHandle) -> Tcp {
+        let core = Core::new(event_loop, Kind::Tcp);
+        let tcp = Rc::new(TcpInner {
+            stream: Stream::new(core),
+            extra: RefCell::new(None),
+        });
+        tcp.stream.core.enroll(&(Rc::clone(&tcp) as Rc<dyn Object>));
+        Tcp(tcp)
+    }
+
+    /// Adopts a connected socket of the standard library. It is made non-blocking and closed with the handle.
+    ///
+    /// # Errors
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasSocket`]) if the handle has a socket already;
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the loop has that socket already; [`Misuse::Closing`]; what
+    /// the system says otherwise. The socket is closed then.
+    ///
+    /// libuv: `uv_tcp_open`
+    pub fn open(&self, stream: std::net::TcpStream) -> io::Result<()> {
+        self.check_no_socket()?;
+        stream.set_nonblocking(true)?;
+        self.apply_options(&SockRef::from(&stream))?;
+        self.0
+            .stream
+            .adopt(mio::net::TcpStream::from_std(stream), true)
+    }
+
+    /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or
+    /// [`listen_only`](Tcp::listen_only).
+    ///
+    /// # Errors
+    /// As [`open`](Tcp::open).
+    ///
+    /// libuv: `uv_tcp_open`
+    pub fn open_listener(&self, listener: std::net::TcpListener) -> io::Result<()> {
+        self.check_no_socket()?;
+        listener.set_nonblocking(true)?;
+        self.with_extra(|extra| extra.fresh = Some(Rc::new(Socket::from(listener))));
+        self.0.stream.mark_shown();
+        Ok(())
+    }
+
+    /// Gives the handle a local address. Port 0 picks a free one, which [`local_addr`](Tcp::local_addr) tells. The
+    /// address may be used again right after a server that had it has ended.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address, for a handle that has an address
+    /// already ([`Misuse::AlreadyBound`]) or is closing; [`AddrInUse`](io::ErrorKind::AddrInUse),
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), [`PermissionDenied`](io::ErrorKind::PermissionDenied) from
+    /// the system. After an error another address can be tried.
+    ///
+    /// libuv: `uv_tcp_bind`
+    pub fn bind(&self, addr: impl IntoAddr) -> io::Result<()> {
+        self.bind_to(addr.into_addr())
+    }
+
+    fn bind_to(&self, addr: io::Result<SocketAddr>) -> io::Result<()> {
+        self.core().check_open()?;
+        let addr = addr?;
+        if self.has_socket() {
+            return Err(Misuse::AlreadyBound.into());
+        }
+        let socket = new_socket(addr)?;
+        socket.set_reuse_address(true)?;
+        if self.extra(|extra| extra.reuse_port) {
+            share_port(&socket)?;
+        }
+        if addr.is_ipv6() {
+            // Where the system can, one socket serves both families, as in libuv.
+            let _ = socket.set_only_v6(false);
+        }
+        socket.bind(&addr.into())?;
+        self.with_extra(|extra| extra.fresh = Some(Rc::new(socket)));
+        Ok(())
+    }
+
+    /// Lets several listeners, of this process or of others, share one port; the system spreads the connections over
+    /// them. To be called before [`bind`](Tcp::bind), on each of them.
+    ///
+    /// # Errors
+    /// [`Misuse::AlreadyBound`] after the handle has got a socket. A bind afterwards fails with
+    /// [`Unsupported`](io::ErrorKind::Unsupported) where the system does not spread connections.
+    ///
+    /// libuv: `UV_TCP_REUSEPORT`
+    pub fn set_reuse_port(&self, on: bool) -> io::Result<()> {
+        self.core().check_open()?;
+        if self.has_socket() {
+            return Err(Misuse::AlreadyBound.into());
+        }
+        self.with_extra(|extra| extra.reuse_port = on);
+        Ok(())
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket.
+    ///
+    /// libuv: `uv_tcp_getsockname`
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.with_any_socket(|socket| as_ip(socket.local_addr()?))?
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) without a socket ([`Misuse::NoSocket`]) or a connection.
+    ///
+    /// libuv: `uv_tcp_getpeername`
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.with_any_socket(|socket| as_ip(socket.peer_addr()?))?
+    }
+
+    /// Switches off (`true`) or on the delay by which the system gathers small writes. Before there is a socket, it is
+    /// remembered.
+    ///
+    /// # Errors
+    /// [`Misuse::Closing`], or what the system says.
+    ///
+    /// libuv: `uv_tcp_nodelay`
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.core().check_open()?;
+        match self.with_any_socket(|socket| socket.set_tcp_nodelay(on)) {
+            Ok(done) => done,
+            Err(_) => {
+                self.with_extra(|extra| extra.nodelay = Some(on));
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the system probe a silent peer after `idle`, or not at all with `None`. Before there is a socket, it is
+    /// remembered. The interval and the count of the probes are the system's; see
+    /// [`set_keepalive_with`](Tcp::set_keepalive_with).
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for less than a second ([`Misuse::ZeroKeepAlive`]) or a closing
+    /// handle; what the system says.
+    ///
+    /// libuv: `uv_tcp_keepalive`
+    pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+        self.set_keepalive_params(idle.map(|idle| (idle, None)))
+    }
+
+    /// As [`set_keepalive`](Tcp::set_keepalive), with the `interval` between probes and the `count` of unanswered ones
+    /// after which the connection is given up.
+    ///
+    /// # Errors
+    /// As [`set_keepalive`](Tcp::set_keepalive); none of the three may be zero.
+    ///
+    /// libuv: `uv_tcp_keepalive_ex`
+    pub fn set_keepalive_with(
+        &self,
+        idle: Duration,
+        interval: Duration,
+        count: u32,
+    ) -> io::Result<()> {
+        self.set_keepalive_params(Some((idle, Some((interval, count)))))
+    }
+
+    fn set_keepalive_params(
+        &self,
+        wanted: Option<(Duration, Option<(Duration, u32)>)>,
+    ) -> io::Result<()> {
+        self.core().check_open()?;
+        let mut params = None;
+        if let Some((idle, probes)) = wanted {
+            let mut keepalive = TcpKeepalive::new().with_time(idle);
+            let mut shortest = idle;
+            if let Some((interval, count)) = probes {
+                keepalive = keepalive.with_interval(interval).with_retries(count);
+                shortest = if count == 0 {
+                    Duration::ZERO
+                } else {
+                    idle.min(interval)
+                };
+            }
+            // The system counts in whole seconds.
+            if shortest < Duration::from_secs(1) {
+                return Err(Misuse::ZeroKeepAlive.into());
+            }
+            params = Some(keepalive);
+        }
+        match self.with_any_socket(|socket| apply_keepalive(socket, params.as_ref())) {
+            Ok(done) => done,
+            Err(_) => {
+                self.with_extra(|extra| extra.keepalive = Some(params));
+                Ok(())
+            }
+        }
+    }
+
+    /// The number of the descriptor, for calls that luvio does not offer. It stays the handle's: do not close it.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) before there is a socket and after close.
+    ///
+    /// libuv: `uv_fileno`
+    pub fn fileno(&self) -> io::Result<RawFd> {
+        self.with_fd(|fd| fd.as_raw_fd())
+    }
+
+    /// Runs `f` with the descriptor, borrowed for as long as `f` runs. (A shared handle that can be closed cannot be
+    /// [`AsFd`] in safe code.) A close inside `f` takes the descriptor when `f` returns.
+    ///
+    /// # Errors
+    /// As [`fileno`](Tcp::fileno).
+    pub fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+        self.0.stream.mark_shown();
+        self.with_any_fd(f)
+    }
+
+    /// True while data may arrive: connected, and no read has failed.
+    ///
+    /// libuv: `uv_is_readable`
+    pub fn is_readable(&self) -> bool {
+        self.0.stream.is_readable()
+    }
+
+    /// True while the stream can be written: connected, not shut down, and no read has failed.
+    ///
+    /// libuv: `uv_is_writable`
+    pub fn is_writable(&self) -> bool {
+        self.0.stream.is_writable()
+    }
+
+    fn check_no_socket(&self) -> io::Result<()> {
+        self.core().check_open()?;
+        if self.has_socket() {
+            Err(Misuse::HasSocket.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn has_socket(&self) -> bool {
+        let has_own = self.extra(|extra| extra.fresh.is_some() || extra.listener.is_some());
+        has_own || self.0.stream.is_connected() || self.0.stream.is_connecting()
+    }
+
+    /// Runs `f` with the socket, whatever it is at the moment. Nothing is borrowed that `f` could want.
+    fn with_any_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+        let (fresh, listener) = self.extra(|extra| (extra.fresh.clone(), extra.listener.clone()));
+        if let Some(socket) = listener.and_then(|listener| listener.socket()) {
+            return Ok(f(socket.as_fd()));
+        }
+        if let Some(fresh) = fresh {
+            return Ok(f(fresh.as_fd()));
+        }
+        self.0
+            .stream
+            .with_socket(|socket| f(socket.as_fd()))
+            .ok_or_else(|| Misuse::NoSocket.into())
+    }
+
+    fn with_any_socket<R>(&self, f: impl FnOnce(&SockRef<'_>) -> R) -> io::Result<R> {
+        self.with_any_fd(|fd| f(&SockRef::from(&fd)))
+    }
+
+    /// A look at the extra part, which most handles do not have.
+    fn extra<R: Default>(&self, look: impl FnOnce(&Extra) -> R) -> R {
+        self.0
+            .extra
+            .borrow()
+            .as_deref()
+            .map_or_else(R::default, look)
+    }
+
+    fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
+        change(self.0.extra.borrow_mut().get_or_insert_with(Box::default))
+    }
+
+    fn apply_options(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        let (nodelay, keepalive) = self.extra(|extra| (extra.nodelay, extra.keepalive.clone()));
+        if let Some(on) = nodelay {
+            socket.set_tcp_nodelay(on)?;
+        }
+        if let Some(params) = keepalive {
+            apply_keepalive(socket, params.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// The socket that bind made or open_listener brought, as the only owner.
+    fn take_fresh(&self) -> io::Result<Option<Socket>> {
+        match self
+            .with_extra(|extra| extra.fresh.take())
+            .map(Rc::try_unwrap)
+        {
+            None => Ok(None),
+            Some(Ok(socket)) => Ok(Some(socket)),
+            // Lent by `with_fd` further up in the stack.
+            Some(Err(lent)) => lent.try_clone().map(Some),
+        }
+    }
+}
+
+// ---- connecting ---------------------------------------------------------------------------------------------------
+
+impl Tcp {
+    /// Connects to `addr`.
+    ///
+    /// Reading may be started and writes may be made meanwhile; they wait for the connection. The request can be
+    /// [cancelled](Request::cancel). After a failure, a cancellation or the end of the time the handle has no socket, and
+    /// can bind and connect again; writes that waited are [`Canceled`](crate::Canceled).
+    ///
+    /// # Errors
+    /// Through the request: what the system says, such as [`ConnectionRefused`](io::ErrorKind::ConnectionRefused);
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address or a closing handle;
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is connecting ([`Misuse::AlreadyConnecting`]),
+    /// connected or listening ([`Misuse::AlreadyConnected`]).
+    ///
+    /// libuv: `uv_tcp_connect`
+    #[track_caller]
+    pub fn connect(&self, addr: impl IntoAddr) -> Request<()> {
+        self.connect_to(self.core().origin(), addr.into_addr())
+    }
+
+    /// As [`connect`](Tcp::connect), and gives up after `limit` with [`TimedOut`](io::ErrorKind::TimedOut).
+    #[track_caller]
+    pub fn connect_timeout(&self, addr: impl IntoAddr, limit: Duration) -> Request<()> {
+        let request = self.connect_to(self.core().origin(), addr.into_addr());
+        if !request.is_finished() {
+            let due = self
+                .event_loop()
+                .inner()
+                .clock
+                .fresh()
+                .saturating_add(saturating_nanos(limit));
+            self.0
+                .stream
+                .limit_connect(Rc::new(ConnectLimit(Rc::downgrade(&self.0))), due);
+        }
+        request
+    }
+
+    fn connect_to(&self, origin: Origin, addr: io::Result<SocketAddr>) -> Request<()> {
+        match self.start_connect(addr) {
+            Ok(socket) => self.0.stream.connect(origin, socket),
+            Err(err) => Request::finished(origin, Err(err)),
+        }
+    }
+
+    fn start_connect(&self, addr: io::Result<SocketAddr>) -> io::Result<mio::net::TcpStream> {
+        self.core().check_open()?;
+        let addr = addr?;
+        if self.0.stream.is_connecting() {
+            return Err(Misuse::AlreadyConnecting.into());
+        }
+        if self.0.stream.is_connected() || self.extra(|extra| extra.listener.is_some()) {
+            return Err(Misuse::AlreadyConnected.into());
+        }
+        let socket = match self.take_fresh()? {
+            Some(socket) => socket,
+            None => new_socket(addr)?,
+        };
+        self.apply_options(&SockRef::from(&socket))?;
+        match socket.connect(&SockAddr::from(to_this_host(addr))) {
+            Err(err) if err.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {} // goes on by itself
+            done => done?,
+        }
+        Ok(mio::net::TcpStream::from_std(socket.into()))
+    }
+}
+
+/// Ends a connect whose time is over.
+struct ConnectLimit(Weak<TcpInner>);
+
+impl Expire for ConnectLimit {
+    fn expire(self: Rc<Self>) {
+        if let Some(tcp) = self.0.upgrade() {
+            tcp.stream.fail_connect(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+// ---- listening ----------------------------------------------------------------------------------------------------
+
+impl Tcp {
+    /// Calls `cb` for each connection that arrives, which [`accept`](Tcp::accept) then returns.
+    ///
+    /// `backlog` is how many connections the system keeps waiting. A handle that was not bound gets a free port. As long
+    /// as a connection that was announced is not accepted, no further one is announced; none is lost. `cb` gets an error
+    /// when the listener could not accept: when descriptors run out, waiting clients are accepted and closed at once, and
+    /// `cb` hears of it once a burst.
+    ///
+    /// # Errors
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is listening already
+    /// ([`Misuse::AlreadyListening`]; the first callback and backlog stay) or connected ([`Misuse::AlreadyConnected`]);
+    /// [`Misuse::Closing`]; [`AddrInUse`](io::ErrorKind::AddrInUse) and others from the system.
+    ///
+    /// libuv: `uv_listen`
+    pub fn listen(
+        &self,
+        backlog: u32,
+        cb: impl FnMut(&Tcp, io::Result<()>) + 'static,
+    ) -> io::Result<()> {
+        self.start_listening(backlog, Some(Box::new(cb)))
+    }
+
+    /// Listens without a callback: connections wait until [`accept`](Tcp::accept) is called.
+    ///
+    /// Such a listener is not active, since it has nobody to call: it is closed when the last clone is dropped.
+    ///
+    /// # Errors
+    /// As [`listen`](Tcp::listen).
+    pub fn listen_only(&self, backlog: u32) -> io::Result<()> {
+        self.start_listening(backlog, None)
+    }
+
+    fn start_listening(
+        &self,
+        backlog: u32,
+        callback: Option<Box<listener::Callback>>,
+    ) -> io::Result<()> {
+        self.core().check_open()?;
+        if self.extra(|extra| extra.listener.is_some()) {
+            return Err(Misuse::AlreadyListening.into());
+        }
+        if self.0.stream.is_connected() || self.0.stream.is_connecting() {
+            return Err(Misuse::AlreadyConnected.into());
+        }
+        if !self.has_socket() {
+            self.bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
+        }
+        let Some(socket) = self.extra(|extra| extra.fresh.clone()) else {
+            return Err(Misuse::NoSocket.into());
+        };
+        // The socket stays bound if this fails.
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        drop(socket);
+        let Some(socket) = self.take_fresh()? else {
+            return Err(Misuse::NoSocket.into());
+        };
+        let has_callback = callback.is_some();
+        let listener = Listener::new(
+            mio::net::TcpListener::from_std(socket.into()),
+            callback,
+            self,
+        )?;
+        self.event_loop().inner().descriptors.reserve();
+        self.with_extra(|extra| extra.listener = Some(Rc::new(listener)));
+        if has_callback {
+            self.core().set_active(true);
+            self.core().pin();
+        }
+        Ok(())
+    }
+
+    /// The next connection, ready to be used.
+    ///
+    /// In a listen callback it always succeeds once per `Ok(())`. It may also be called later; the connection waits.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no connection was announced (with [`listen_only`](Tcp::listen_only):
+    /// if none is waiting); [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is not listening
+    /// ([`Misuse::NotListening`]) or closing; what the system says.
+    ///
+    /// libuv: `uv_accept`
+    #[track_caller]
+    pub fn accept(&self) -> io::Result<Tcp> {
+        self.core().check_open()?;
+        let Some(listener) = self.extra(|extra| extra.listener.clone()) else {
+            return Err(Misuse::NotListening.into());
+        };
+        let stream = listener.take(self)?;
+        let accepted = Tcp::new(self.event_loop());
+        accepted.0.stream.adopt(stream, false)?;
+        Ok(accepted)
+    }
+}
+
+// ---- the stream ---------------------------------------------------------------------------------------------------
+
+impl Tcp {
+    /// Calls `cb` with each chunk of data that arrives, until [`read_stop`](Tcp::read_stop).
+    ///
+    /// `Ok(Some(bytes))` is data, never empty; `Ok(None)` the end of the stream; `Err` a failure. After the last two
+    /// reading has stopped; the handle stays open. The bytes are lent from the loop's buffer for the time of the call.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) without a connection, for a listener and after a read error;
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::AlreadyReading`]) if somebody reads already, who stays;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::Closing`]) on a closing handle.
+    ///
+    /// libuv: `uv_read_start`
+    pub fn read_start(
+        &self,
+        cb: impl FnMut(&Tcp, io::Result<Option<&[u8]>>) + 'static,
+    ) -> io::Result<()> {
+        self.0.stream.read_start(self, Box::new(cb))
+    }
+
+    /// Stops the calls, at once, and drops the callback. What arrives stays with the system. Does nothing if the stream
+    /// is not being read.
+    ///
+    /// libuv: `uv_read_stop`
+    pub fn read_stop(&self) {
+        self.0.stream.read_stop();
+    }
+
+    /// Writes `data`. The kernel is tried at once; what it has no room for is copied, queued, and sent as room appears.
+    ///
+    /// The request ends when all of it is with the kernel, in the order of the writes. A write never refuses because too
+    /// much is queued: see [`needs_drain`](Tcp::needs_drain). Empty data is a valid write.
+    ///
+    /// # Errors
+    /// Through the request: [`NotConnected`](io::ErrorKind::NotConnected) without a connection;
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) on a listener, after [`shutdown`](Tcp::shutdown) and after a read error
+    /// ([`Misuse::ShutDown`]); [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle; what the system says.
+    ///
+    /// libuv: `uv_write`
+    #[inline]
+    #[track_caller]
+    pub fn write(&self, data: impl AsRef<[u8]>) -> Request<()> {
+        self.0.stream.write(self.core().origin(), data.as_ref())
+    }
+
+    /// Writes several buffers, one after the other, as one write.
+    ///
+    /// # Errors
+    /// As [`write`](Tcp::write), and [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::NoBuffers`]) for an empty
+    /// list.
+    ///
+    /// libuv: `uv_write` with several buffers
+    #[track_caller]
+    pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> Request<()> {
+        self.0.stream.write_vectored(self.core().origin(), bufs)
+    }
+
+    /// Writes what the kernel has room for, and says how many bytes that were. Never queues and never overtakes.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, something is queued, or the handle is still
+    /// connecting; otherwise as [`write`](Tcp::write).
+    ///
+    /// libuv: `uv_try_write`
+    pub fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        self.0.stream.try_write(data)
+    }
+
+    /// Ends the writing side once everything queued is with the kernel. The peer then reads the end of the stream;
+    /// reading goes on.
+    ///
+    /// # Errors
+    /// Through the request: [`NotConnected`](io::ErrorKind::NotConnected) without a connection, on a listener, and for a
+    /// second call; [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle;
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if something that was accepted for writing could not be sent.
+    ///
+    /// libuv: `uv_shutdown`
+    #[track_caller]
+    pub fn shutdown(&self) -> Request<()> {
+        self.0.stream.shutdown(self.core().origin())
+    }
+
+    /// Ends the connection without losing what is queued: [`shutdown`](Tcp::shutdown), then [`close`](Tcp::close) when
+    /// that is done. The request ends with the close, with the shutdown's result. A handle without a connection is closed
+    /// at once. Reading stops.
+    ///
+    /// A peer that does not read keeps the handle open: set a [`Timer`](crate::Timer) if that must not be.
+    ///
+    /// libuv: `uv_shutdown` and `uv_close` in its callback
+    #[track_caller]
+    pub fn finish(&self) -> Request<()> {
+        let stream = &self.0.stream;
+        if stream.may_close_at_once() {
+            return self.close();
+        }
+        self.read_stop();
+        let (request, ticket) = Request::pending(self.core().origin(), "finish", OnDrop::GoOn);
+        let finisher = Finisher(Some(ticket));
+        let tcp = self.clone();
+        stream
+            .end_writing(self.core().origin())
+            .then(move |result| {
+                tcp.close().then(move |_| finisher.finish(result));
+            });
+        request
+    }
+
+    /// How many bytes were accepted for writing and are not with the kernel yet.
+    ///
+    /// libuv: `uv_stream_get_write_queue_size`
+    pub fn write_queue_size(&self) -> usize {
+        self.0.stream.write_queue_size()
+    }
+
+    /// Sets the mark above which [`needs_drain`](Tcp::needs_drain) is true, in bytes. The builder sets the default.
+    pub fn set_high_water(&self, bytes: usize) {
+        self.0.stream.set_high_water(bytes);
+    }
+
+    /// True while more is queued than the mark: the peer reads more slowly than this end writes. A server should stop
+    /// reading from such a peer until [`drained`](Tcp::drained); nothing pauses by itself.
+    pub fn needs_drain(&self) -> bool {
+        self.0.stream.needs_drain()
+    }
+
+    /// Ends when the queue is down to half the mark; at once if it is not above the mark.
+    ///
+    /// # Errors
+    /// Through the request: the stream's error if it fails meanwhile, [`Canceled`](crate::Canceled) if it is closed.
+    #[track_caller]
+    pub fn drained(&self) -> Request<()> {
+        self.0.stream.drained(self.core().origin())
+    }
+
+    /// Closes the connection by a reset: what is queued here or in the kernel is dropped, and the peer's reads fail with
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset). Otherwise as [`close`](Tcp::close).
+    ///
+    /// # Errors
+    /// Through the request: [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::ShuttingDown`]) while a shutdown is
+    /// in progress, and what the system says to the option; the handle stays open then.
+    ///
+    /// libuv: `uv_tcp_close_reset`
+    #[track_caller]
+    pub fn close_reset(&self) -> Request<()> {
+        if self.0.stream.is_shutting_down() {
+            return Request::finished(self.core().origin(), Err(Misuse::ShuttingDown.into()));
+        }
+        match self.with_any_socket(|socket| socket.set_linger(Some(Duration::ZERO))) {
+            Ok(Err(err)) => Request::finished(self.core().origin(), Err(err)),
+            _ => self.close(),
+        }
+    }
+}
+
+/// Ends the request of a `finish`, also when the loop is dropped before.
+struct Finisher(Option<Rc<Ticket<()>>>);
+
+impl Finisher {
+    fn finish(mut self, result: io::Result<()>) {
+        if let Some(ticket) = self.0.take() {
+            ticket.finish_now(result);
+        }
+    }
+}
+
+impl Drop for Finisher {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0.take() {
+            ticket.finish(Err(Canceled.into()));
+        }
+    }
+}
+
+impl StreamHandle for Tcp {
+    type Transport = mio::net::TcpStream;
+
+    fn object(&self) -> Rc<dyn Object> {
+        Rc::clone(&self.0) as Rc<dyn Object>
+    }
+
+    #[inline]
+    fn stream(&self) -> &Stream<Tcp> {
+        &self.0.stream
+    }
+}
+
+impl Object for TcpInner {
+    #[inline]
+    fn ready(self: Rc<Self>, readiness: Readiness) {
+        let tcp = Tcp(self);
+        if tcp.0.stream.is_connected() || tcp.0.stream.is_connecting() {
+            tcp.0.stream.ready(&tcp, readiness);
+        } else if let Some(listener) = tcp.extra(|extra| extra.listener.clone()) {
+            listener.ready(&tcp);
+        }
+    }
+
+    fn resume(self: Rc<Self>) {
+        let tcp = Tcp(self);
+        match tcp.extra(|extra| extra.listener.clone()) {
+            Some(listener) => {
+                listener.wake(&tcp);
+                listener.resume(&tcp);
+            }
+            None => tcp.0.stream.resume(&tcp),
+        }
+    }
+
+    #[inline]
+    fn core(&self) -> &Core {
+        &self.stream.core
+    }
+
+    fn is_active(&self) -> bool {
+        self.stream.is_active()
+    }
+
+    fn release(&self) {
+        self.stream.release();
+        let extra = self.extra.take();
+        let Some(mut extra) = extra else { return };
+        extra.fresh = None;
+        if let Some(listener) = &extra.listener {
+            listener.release(&self.stream.core);
+        }
+        // The callback lives until the handle is completely closed.
+        self.extra.replace(Some(extra));
+        self.stream.core.event_loop().inner().descriptor_closed();
+    }
+
+    fn call_next_request(&self) -> bool {
+        self.stream.call_next_request()
+    }
+
+    fn discard_requests(&self) {
+        self.stream.discard_requests();
+    }
+
+    fn drop_callbacks(&self) {
+        self.stream.drop_callbacks();
+        drop(self.extra.take());
+    }
+
+    fn cancel(&self, request: RequestId) -> bool {
+        self.stream.cancel(request)
+    }
+
+    fn report(&self, reasons: &mut Vec<AliveReason>) {
+        match self
+            .extra
+            .borrow()
+            .as_ref()
+            .and_then(|extra| extra.listener.as_ref())
+        {
+            Some(listener) => self.stream.core.report(reasons, || listener.describe()),
+            None => self.stream.report(reasons),
+        }
+    }
+
+    fn show(self: Rc<Self>, visit: &mut dyn FnMut(&dyn Handle)) {
+        visit(&Tcp(self));
+    }
+}
+
+impl Transport for mio::net::TcpStream {
+    #[inline]
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut stream = self;
+        stream.read(buffer)
+    }
+
+    #[inline]
+    fn send(&self, data: &[u8]) -> io::Result<usize> {
+        let mut stream = self;
+        stream.write(data)
+    }
+
+    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // Not std's `write_vectored`: that is writev, which raises SIGPIPE when the peer has gone.
+        self.try_io(|| SockRef::from(self).send_vectored_with_flags(slices, NO_SIGNAL))
+    }
+
+    fn shut_down(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn connected(&self) -> io::Result<bool> {
+        if let Some(err) = self.take_error()? {
+            return Err(err);
+        }
+        match self.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(err) => Err(err),
+        }
+    }
+}
+
+/// Apple's systems have no such flag; there, the socket's own option does the same.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: i32 = 0;
+
+/// A non-blocking socket that children do not inherit.
+fn new_socket(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Connecting to "any address" means this host, but not on every system.
+fn to_this_host(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
+
+/// Only on systems that spread the connections over the sockets; elsewhere one of them would get all.
+fn share_port(socket: &Socket) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly"))]
+    return socket.set_reuse_port(true);
+    #[cfg(target_os = "freebsd")]
+    return socket.set_reuse_port_lb(true);
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd"
+    )))]
+    return {
+        let _ = socket;
+        Err(io::ErrorKind::Unsupported.into())
+    };
+}
+
+fn apply_keepalive(socket: &SockRef<'_>, params: Option<&TcpKeepalive>) -> io::Result<()> {
+    match params {
+        Some(params) => socket.set_tcp_keepalive(params),
+        None => socket.set_keepalive(false),
+    }
+}
+
+fn as_ip(addr: SockAddr) -> io::Result<SocketAddr> {
+    addr.as_socket().ok_or_else(|| Misuse::BadAddress.into())
+}

@@ -1,0 +1,447 @@
+//! `Request`: one operation that started now and ends once, and the three ways to hear of its end.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use log::{debug, trace};
+
+use crate::error::{Canceled, is_canceled};
+use crate::event_loop::{
+    AliveKind, AliveReason, Job, Key, LoopHandle, Object, Pending, RequestId, Runnable,
+};
+
+/// An operation that has started and ends once: a connect, a write, a shutdown, a close, …
+///
+/// **Dropping a request does not cancel the operation.** That is the opposite of what most futures do, and it is what
+/// makes "fire and forget" safe: the write goes on. [`cancel`](Request::cancel) cancels, where the operation allows it.
+/// (The one exception: a connect whose request *was being awaited* is given up with the await, so that a time limit
+/// around it leaves nothing behind.)
+///
+/// There are three ways to use one:
+///
+/// - ignore it: `client.write(data);` A failure that nobody hears is logged at debug level, with the place that made
+///   the request.
+/// - [`then`](Request::then): a callback, which gets the result in a later pass, never inside the call.
+/// - `.await`: a request is a [`Future`]. One that has finished already is ready at once.
+///
+/// Inside a task, await your writes: `client.write(data);` without `.await` compiles, and is then a write whose error
+/// nobody sees and that does not wait for a slow peer.
+///
+/// ```
+/// use luvio::{Loop, Tcp};
+///
+/// let event_loop = Loop::new()?;
+/// let tcp = Tcp::new(&event_loop);
+/// tcp.connect("127.0.0.1:1").then(|connected| println!("{connected:?}"));
+/// event_loop.run()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// libuv: `uv_req_t` and its callback
+pub struct Request<T> {
+    origin: Origin,
+    state: State<T>,
+}
+
+/// Whose request it is and where the program made it.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) event_loop: LoopHandle,
+    pub(crate) owner: Key,
+    pub(crate) place: &'static Location<'static>,
+}
+
+enum State<T> {
+    /// It was over when the call returned. Costs no allocation.
+    Finished(io::Result<T>),
+    /// It ends with the closing of its handle, with this value. Costs none either, as long as nobody asks.
+    Closing(T),
+    /// It is under way; the handle that does it holds the other end.
+    Shared(Rc<Ticket<T>>),
+    /// The result was handed over.
+    Spent,
+}
+
+impl<T: 'static> Request<T> {
+    /// A request that was over at once.
+    pub(crate) fn finished(origin: Origin, result: io::Result<T>) -> Request<T> {
+        Request {
+            origin,
+            state: State::Finished(result),
+        }
+    }
+
+    /// A request that ends when its handle, whose close has begun, is closed.
+    pub(crate) fn closing(origin: Origin, value: T) -> Request<T> {
+        Request {
+            origin,
+            state: State::Closing(value),
+        }
+    }
+
+    /// A request that is under way, and the ticket by which its handle finishes it.
+    pub(crate) fn pending(
+        origin: Origin,
+        operation: &'static str,
+        on_drop: OnDrop,
+    ) -> (Request<T>, Rc<Ticket<T>>) {
+        origin.event_loop.inner().count_request(true);
+        let ticket = Ticket::new(origin.clone(), operation, on_drop);
+        (
+            Request {
+                origin,
+                state: State::Shared(Rc::clone(&ticket)),
+            },
+            ticket,
+        )
+    }
+
+    /// Calls `done` with the result, once, in a later pass: the next pending pass after the operation has ended.
+    ///
+    /// The [`Canceler`] can be dropped; it is for those who want to cancel although they no longer hold the request.
+    pub fn then(mut self, done: impl FnOnce(io::Result<T>) + 'static) -> Canceler {
+        let done = Listener::Callback(Box::new(done));
+        match mem::replace(&mut self.state, State::Spent) {
+            State::Shared(ticket) => {
+                ticket.listener.set(done);
+                if !ticket.finished.get() {
+                    return Canceler {
+                        ticket: Some(ticket),
+                    };
+                }
+                ticket.queue();
+            }
+            State::Closing(value) => {
+                let ticket = Ticket::over(self.origin.clone(), Ok(value), done);
+                match self.origin.owner() {
+                    Some(handle) => handle.core().wait_for_close(ticket),
+                    None => ticket.queue(),
+                }
+            }
+            State::Finished(result) => Ticket::over(self.origin.clone(), result, done).queue(),
+            State::Spent => {}
+        }
+        Canceler { ticket: None }
+    }
+
+    /// Cancels the operation if that is still possible, and says whether it was. Then the result is [`Canceled`].
+    ///
+    /// A connect can be cancelled until it ends, a write as long as none of its bytes are with the kernel, `drained`
+    /// until it ends; a shutdown and a close cannot.
+    ///
+    /// libuv: `uv_cancel`
+    pub fn cancel(&self) -> bool {
+        match &self.state {
+            State::Shared(ticket) => ticket.cancel(),
+            _ => false,
+        }
+    }
+
+    /// True if the operation is over.
+    pub fn is_finished(&self) -> bool {
+        match &self.state {
+            State::Finished(_) | State::Spent => true,
+            State::Shared(ticket) => ticket.finished.get(),
+            State::Closing(_) => self.origin.owner().is_none(),
+        }
+    }
+}
+
+impl Origin {
+    /// The handle whose request it is, until it is completely closed.
+    fn owner(&self) -> Option<Rc<dyn Object>> {
+        self.event_loop.inner().handles.get(self.owner)
+    }
+}
+
+/// The result, when the operation is over. After that it must not be polled again.
+///
+/// # Cancel safety
+/// Dropping the future does not cancel the operation, except a connect's.
+impl<T: Unpin + 'static> Future for Request<T> {
+    type Output = io::Result<T>;
+
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        match mem::replace(&mut self.state, State::Spent) {
+            State::Finished(result) => Poll::Ready(result),
+            State::Shared(ticket) => match ticket.poll(context) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => {
+                    self.state = State::Shared(ticket);
+                    Poll::Pending
+                }
+            },
+            State::Closing(value) => {
+                let ticket = Ticket::new(self.origin.clone(), "close", OnDrop::GoOn);
+                let at_close = Rc::new(AtClose {
+                    ticket: Rc::clone(&ticket),
+                    value: Cell::new(Some(value)),
+                });
+                match self.origin.owner() {
+                    Some(handle) => handle.core().wait_for_close(at_close),
+                    None => at_close.run(),
+                }
+                self.state = State::Shared(ticket);
+                self.poll(context)
+            }
+            State::Spent => panic!("a request was polled again after it was ready"),
+        }
+    }
+}
+
+impl<T> Drop for Request<T> {
+    fn drop(&mut self) {
+        match mem::replace(&mut self.state, State::Spent) {
+            State::Finished(Err(err)) => log_unheard(self.origin.place, &err),
+            State::Shared(ticket) => ticket.abandon(),
+            _ => {}
+        }
+    }
+}
+
+impl<T> fmt::Debug for Request<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Finished(_) | State::Spent => "finished",
+            State::Shared(ticket) if ticket.finished.get() => "finished",
+            State::Shared(_) | State::Closing(_) => "under way",
+        };
+        f.debug_struct("Request")
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cancels the operation of a request that was given a callback. See [`Request::then`].
+pub struct Canceler {
+    ticket: Option<Rc<dyn Cancel>>,
+}
+
+impl Canceler {
+    /// Cancels the operation if that is still possible, and says whether it was. Then the callback gets [`Canceled`].
+    ///
+    /// libuv: `uv_cancel`
+    pub fn cancel(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|ticket| ticket.cancel())
+    }
+}
+
+impl fmt::Debug for Canceler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Canceler")
+    }
+}
+
+trait Cancel {
+    fn cancel(&self) -> bool;
+}
+
+/// What becomes of an operation whose request is dropped while it is being awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnDrop {
+    GoOn,
+    Cancel,
+}
+
+enum Listener<T> {
+    /// The request is still held and has not said what it wants.
+    Undecided,
+    Callback(Box<dyn FnOnce(io::Result<T>)>),
+    Task(Waker),
+    /// The request was dropped.
+    Nobody,
+}
+
+/// The state that a request under way shares with the handle that does it.
+pub(crate) struct Ticket<T> {
+    origin: Origin,
+    operation: &'static str,
+    on_drop: OnDrop,
+    finished: Cell<bool>,
+    result: Cell<Option<io::Result<T>>>,
+    listener: Cell<Listener<T>>,
+}
+
+impl<T: 'static> Ticket<T> {
+    /// A ticket that does not count as a request, since something else keeps the loop alive for it.
+    fn new(origin: Origin, operation: &'static str, on_drop: OnDrop) -> Rc<Ticket<T>> {
+        Rc::new(Ticket {
+            origin,
+            operation,
+            on_drop,
+            finished: Cell::new(false),
+            result: Cell::new(None),
+            listener: Cell::new(Listener::Undecided),
+        })
+    }
+
+    /// A ticket of an operation that is over, with its callback.
+    fn over(origin: Origin, result: io::Result<T>, done: Listener<T>) -> Rc<Ticket<T>> {
+        let ticket = Ticket::new(origin, "finished", OnDrop::GoOn);
+        ticket.finished.set(true);
+        ticket.result.set(Some(result));
+        ticket.listener.set(done);
+        ticket
+    }
+
+    /// The operation is over. A callback is queued, a task woken.
+    pub(crate) fn finish(self: Rc<Self>, result: io::Result<T>) {
+        self.settle(result, Ticket::queue);
+    }
+
+    /// The same in the closing phase, where the callback runs at once.
+    pub(crate) fn finish_now(self: Rc<Self>, result: io::Result<T>) {
+        self.settle(result, |ticket| Rc::clone(ticket).run());
+    }
+
+    /// The same while the loop is being dropped: no callback is called any more.
+    pub(crate) fn finish_silently(self: Rc<Self>) {
+        self.settle(Err(Canceled.into()), |ticket| {
+            drop(ticket.listener.replace(Listener::Nobody))
+        });
+    }
+
+    pub(crate) fn reason(&self, state: String) -> AliveReason {
+        AliveReason {
+            kind: AliveKind::Request(self.operation),
+            place: self.origin.place,
+            state,
+        }
+    }
+
+    fn settle(self: Rc<Self>, result: io::Result<T>, call: impl FnOnce(&Rc<Self>)) {
+        debug_assert!(!self.finished.get(), "a request finished twice");
+        self.finished.set(true);
+        self.origin.event_loop.inner().count_request(false);
+        self.announce(result, call);
+    }
+
+    fn announce(self: &Rc<Self>, result: io::Result<T>, call: impl FnOnce(&Rc<Self>)) {
+        match self.listener.replace(Listener::Undecided) {
+            Listener::Undecided => self.result.set(Some(result)),
+            Listener::Callback(done) => {
+                self.listener.set(Listener::Callback(done));
+                self.result.set(Some(result));
+                call(self);
+            }
+            Listener::Task(waker) => {
+                self.result.set(Some(result));
+                waker.wake();
+            }
+            Listener::Nobody => {
+                if let Err(err) = result {
+                    log_unheard(self.origin.place, &err);
+                }
+            }
+        }
+    }
+
+    /// Has the callback run in the next pending pass.
+    fn queue(self: &Rc<Self>) {
+        let job = Job::Completion(Rc::clone(self) as Rc<dyn Runnable>);
+        let Origin {
+            event_loop,
+            owner,
+            place,
+        } = &self.origin;
+        event_loop.inner().queue(Pending {
+            owner: *owner,
+            place,
+            job,
+        });
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<io::Result<T>> {
+        if let Some(result) = self.result.take() {
+            return Poll::Ready(result);
+        }
+        let waker = match self.listener.replace(Listener::Undecided) {
+            Listener::Task(waker) if waker.will_wake(context.waker()) => waker,
+            _ => context.waker().clone(),
+        };
+        self.listener.set(Listener::Task(waker));
+        Poll::Pending
+    }
+}
+
+impl<T> Ticket<T> {
+    /// The request is dropped without having asked for the result.
+    fn abandon(self: Rc<Self>) {
+        let was_awaited = matches!(self.listener.replace(Listener::Nobody), Listener::Task(_));
+        if self.finished.get() {
+            if let Some(Err(err)) = self.result.take() {
+                log_unheard(self.origin.place, &err);
+            }
+        } else if was_awaited && self.on_drop == OnDrop::Cancel {
+            self.cancel();
+        }
+    }
+
+    /// Tells this request from the others of its handle.
+    pub(crate) fn id(&self) -> RequestId {
+        RequestId(ptr::from_ref(self).addr())
+    }
+}
+
+impl<T> Cancel for Ticket<T> {
+    fn cancel(&self) -> bool {
+        !self.finished.get()
+            && self
+                .origin
+                .owner()
+                .is_some_and(|owner| owner.cancel(self.id()))
+    }
+}
+
+impl<T: 'static> Runnable for Ticket<T> {
+    fn run(self: Rc<Self>) {
+        if let (Listener::Callback(done), Some(result)) =
+            (self.listener.replace(Listener::Nobody), self.result.take())
+        {
+            self.origin.event_loop.inner().watch(
+                format_args!("{} request", self.operation),
+                self.origin.place,
+                || done(result),
+            );
+        }
+    }
+}
+
+/// Finishes a ticket with a value that was known before, when its handle is closed.
+struct AtClose<T> {
+    ticket: Rc<Ticket<T>>,
+    value: Cell<Option<T>>,
+}
+
+impl<T: 'static> Runnable for AtClose<T> {
+    fn run(self: Rc<Self>) {
+        if let Some(value) = self.value.take() {
+            self.ticket.finished.set(true);
+            self.ticket.announce(Ok(value), Ticket::queue);
+        }
+    }
+
+    fn discard(self: Rc<Self>) {
+        self.ticket.finished.set(true);
+        self.ticket.announce(Err(Canceled.into()), |_| {});
+    }
+}
+
+/// A failure that nobody hears goes to the log. That one's own close cut an operation short is no news.
+fn log_unheard(place: &Location<'_>, err: &io::Error) {
+    if is_canceled(err) {
+        trace!("a request made at {place} was canceled, and nobody asked");
+    } else {
+        debug!("a request made at {place} failed, and nobody asked: {err}");
+    }
+}

@@ -1,0 +1,1029 @@
+//! The read and write engine of the stream handles: passes over a socket that is ready, the write queue, shutdown.
+//!
+//! A socket is registered once, for both directions and by edge, and never again. What the poll said is remembered in
+//! two flags, *readable* and *writable*, until the kernel says otherwise. A pass ends when its flag falls, when the user
+//! stops it, or when its budget is used up; in the last case the stream asks for another go in the next turn.
+//!
+//! | state | flags | reads | writes | shutdown |
+//! |---|---|---|---|---|
+//! | without a peer | none | refused | refused | refused |
+//! | connecting | `CONNECTING` | may be started | queued | waits for the connect |
+//! | connected | `CONNECTED` | yes | at once | after the queue |
+//! | shut down | `CONNECTED`, `SHUT` | yes | refused | refused |
+//! | broken by a read error | `CONNECTED`, `BROKEN` | refused | refused | refused |
+
+mod write_queue;
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use self::write_queue::{SLICES_PER_SEND, WriteQueue};
+use crate::error::{Canceled, Misuse};
+use crate::event_loop::{AliveReason, Expire, Nanos, Object, Readiness, RequestId, TimerKey};
+use crate::handle::{Core, Slot};
+use crate::request::{OnDrop, Origin, Request, Ticket};
+
+/// True where the kernel announces the next byte by a new edge even though the last read did not come back empty: then a
+/// read that is shorter than its buffer has drained the socket. mio's poll(2) emulation re-arms only when it sees the
+/// operation that would block.
+const SHORT_MEANS_DRAINED: bool = cfg!(all(
+    not(mio_unsupported_force_poll_poll),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "tvos",
+        target_os = "watchos",
+        target_os = "visionos",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+    )
+));
+
+/// Buffers that the kernel takes in one call (`IOV_MAX`, the same on all these systems).
+const MAX_SLICES: usize = 1024;
+
+/// When the kernel has no memory for more, it does not tell when it has some again: the write is tried again after this.
+const OUT_OF_BUFFERS_PAUSE: Nanos = 10_000_000;
+
+/// A socket, as the engine uses it.
+pub(crate) trait Transport: mio::event::Source {
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    fn send(&self, data: &[u8]) -> io::Result<usize>;
+    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn shut_down(&self) -> io::Result<()>;
+    /// Once a connect may be over: whether it is, or how it failed.
+    fn connected(&self) -> io::Result<bool>;
+}
+
+/// A handle that has a stream in it.
+pub(crate) trait StreamHandle: Clone + 'static {
+    type Transport: Transport;
+    fn object(&self) -> Rc<dyn Object>;
+    fn stream(&self) -> &Stream<Self>;
+}
+
+type ReadCallback<H> = dyn FnMut(&H, io::Result<Option<&[u8]>>);
+
+/// Flags of a stream.
+mod is {
+    pub(super) const CONNECTING: u16 = 1;
+    pub(super) const CONNECTED: u16 = 1 << 1;
+    /// A read may find something.
+    pub(super) const READABLE: u16 = 1 << 2;
+    /// A write may find room.
+    pub(super) const WRITABLE: u16 = 1 << 3;
+    /// The poll said that the peer is done or that there is an error: a short read has not drained the socket.
+    pub(super) const HUNG_UP: u16 = 1 << 4;
+    /// There is a read callback.
+    pub(super) const READING: u16 = 1 << 5;
+    /// Writes are waiting in the queue.
+    pub(super) const QUEUED: u16 = 1 << 7;
+    /// Shutdown was called.
+    pub(super) const SHUT: u16 = 1 << 8;
+    /// A read failed: nothing goes either way.
+    pub(super) const BROKEN: u16 = 1 << 9;
+    /// A write failed: not everything accepted was sent.
+    pub(super) const LOSSY: u16 = 1 << 10;
+    /// The stream waits for its next go.
+    pub(super) const RESUMING: u16 = 1 << 11;
+    /// Somebody outside may hold a duplicate of the descriptor.
+    pub(super) const SHOWN: u16 = 1 << 12;
+    /// The loop keeps the handle alive.
+    pub(super) const PINNED: u16 = 1 << 13;
+}
+
+/// One stream.
+pub(crate) struct Stream<H: StreamHandle> {
+    pub(crate) core: Core,
+    flags: Cell<u16>,
+    socket: RefCell<Option<H::Transport>>,
+    reader: Slot<ReadCallback<H>>,
+    /// Absent unless something is under way: most streams never need it.
+    outgoing: RefCell<Option<Box<Outgoing>>>,
+}
+
+/// The requests of a stream.
+struct Outgoing {
+    connect: Option<Rc<Ticket<()>>>,
+    connect_limit: Option<TimerKey>,
+    writes: WriteQueue<Rc<Ticket<()>>>,
+    /// Who waits for the shutdown: at most one shutdown and those who finish the stream.
+    shutdown: Vec<Rc<Ticket<()>>>,
+    drains: Vec<Rc<Ticket<()>>>,
+    high_water: Option<usize>,
+}
+
+impl Outgoing {
+    fn is_needed(&self) -> bool {
+        self.has_requests() || !self.drains.is_empty() || self.high_water.is_some()
+    }
+
+    fn has_requests(&self) -> bool {
+        self.connect.is_some() || !self.writes.is_empty() || !self.shutdown.is_empty()
+    }
+
+    /// The next request in the order in which close reports them.
+    fn pop(&mut self) -> Option<Rc<Ticket<()>>> {
+        let next = self.connect.take().or_else(|| self.writes.pop());
+        next.or_else(|| pop_first(&mut self.shutdown))
+            .or_else(|| pop_first(&mut self.drains))
+    }
+}
+
+// ---- the life of the socket --------------------------------------------------------------------------------------
+
+impl<H: StreamHandle> Stream<H> {
+    pub(crate) fn new(core: Core) -> Stream<H> {
+        Stream {
+            core,
+            flags: Cell::new(0),
+            socket: RefCell::new(None),
+            reader: Slot::empty(),
+            outgoing: RefCell::new(None),
+        }
+    }
+
+    /// Takes over a connected socket. `shown` says that somebody else may have a duplicate of it.
+    pub(crate) fn adopt(&self, mut socket: H::Transport, shown: bool) -> io::Result<()> {
+        self.register(&mut socket)?;
+        self.socket.replace(Some(socket));
+        // There is room until the kernel says otherwise; whether there is data, the poll will tell.
+        self.set(is::CONNECTED | is::WRITABLE);
+        if shown {
+            self.set(is::SHOWN);
+        }
+        Ok(())
+    }
+
+    /// Takes over a socket whose connect is under way.
+    pub(crate) fn connect(&self, origin: Origin, mut socket: H::Transport) -> Request<()> {
+        if let Err(err) = self.register(&mut socket) {
+            return Request::finished(origin, Err(err));
+        }
+        self.socket.replace(Some(socket));
+        self.set(is::CONNECTING);
+        let (request, ticket) = Request::pending(origin, "connect", OnDrop::Cancel);
+        self.with_outgoing(|outgoing| outgoing.connect = Some(ticket));
+        self.update_hold();
+        request
+    }
+
+    /// Gives up the connect that is under way unless it ends in time.
+    pub(crate) fn limit_connect(&self, limit: Rc<dyn Expire>, due: Nanos) {
+        let key = self.core.event_loop().inner().arm(due, limit);
+        self.with_outgoing(|outgoing| outgoing.connect_limit = Some(key));
+    }
+
+    /// Ends a connect that did not succeed. The handle has no socket then and may connect again. What waited for the
+    /// connection is cancelled, after the connect.
+    pub(crate) fn fail_connect(&self, error: io::Error) {
+        if !self.is(is::CONNECTING) {
+            return;
+        }
+        self.stop_connect_limit();
+        self.drop_socket();
+        let was_reading = self.is(is::READING);
+        self.flags
+            .set(self.flags.get() & (is::PINNED | is::RESUMING));
+        if was_reading {
+            self.core.set_active(false);
+            self.reader.clear();
+        }
+        let mut error = Some(error);
+        while let Some(ticket) = self.pop_request() {
+            ticket.finish(Err(error.take().unwrap_or_else(|| Canceled.into())));
+        }
+        self.update_hold();
+    }
+
+    /// The first step of closing: the socket goes, the requests stay for the closing phase.
+    pub(crate) fn release(&self) {
+        self.stop_connect_limit();
+        self.flags
+            .set(self.flags.get() & (is::SHOWN | is::RESUMING));
+        self.drop_socket();
+    }
+
+    /// In the closing phase: the next request that close cut short gets its error.
+    pub(crate) fn call_next_request(&self) -> bool {
+        let next = self.pop_request();
+        next.map(|ticket| ticket.finish_now(Err(Canceled.into())))
+            .is_some()
+    }
+
+    /// The loop is gone: nobody is called.
+    pub(crate) fn discard_requests(&self) {
+        while let Some(ticket) = self.pop_request() {
+            ticket.finish_silently();
+        }
+    }
+
+    pub(crate) fn drop_callbacks(&self) {
+        self.reader.clear();
+    }
+
+    /// Cancels a request of this stream if none of it has happened yet.
+    pub(crate) fn cancel(&self, request: RequestId) -> bool {
+        let is_it = |ticket: &Rc<Ticket<()>>| ticket.id() == request;
+        let mut outgoing = self.outgoing.borrow_mut();
+        let Some(Outgoing {
+            connect,
+            writes,
+            drains,
+            ..
+        }) = outgoing.as_deref_mut()
+        else {
+            return false;
+        };
+        if connect.as_ref().is_some_and(is_it) {
+            drop(outgoing);
+            self.fail_connect(Canceled.into());
+            return true;
+        }
+        let drain = drains.iter().position(is_it).map(|at| drains.remove(at));
+        let Some(ticket) = drain.or_else(|| writes.cancel(is_it)) else {
+            return false;
+        };
+        drop(outgoing);
+        ticket.finish(Err(Canceled.into()));
+        self.after_progress();
+        true
+    }
+
+    /// Runs `f` with the socket. It may use the stream meanwhile, even close it.
+    pub(crate) fn with_socket<R>(&self, f: impl FnOnce(&H::Transport) -> R) -> Option<R> {
+        let socket = self.socket.borrow();
+        let result = f(socket.as_ref()?);
+        drop(socket);
+        if !self.is(is::CONNECTED | is::CONNECTING) {
+            // Closed by `f`, which had the socket in use.
+            self.drop_socket();
+        }
+        Some(result)
+    }
+
+    /// Notes that the descriptor was shown, so that somebody may have duplicated it.
+    pub(crate) fn mark_shown(&self) {
+        self.set(is::SHOWN);
+    }
+
+    fn register(&self, socket: &mut H::Transport) -> io::Result<()> {
+        let token = self.core.key().token();
+        let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        self.core
+            .event_loop()
+            .inner()
+            .poller
+            .with_registry(|registry| registry.register(socket, token, both))
+    }
+
+    fn drop_socket(&self) {
+        // In use only inside `with_socket`, which then drops it itself.
+        let Ok(mut slot) = self.socket.try_borrow_mut() else {
+            return;
+        };
+        let Some(mut socket) = slot.take() else {
+            return;
+        };
+        drop(slot);
+        let inner = self.core.event_loop().inner();
+        // epoll and kqueue forget a socket when its last descriptor is closed. Where there may be another descriptor,
+        // or another selector, it has to be said.
+        if !SHORT_MEANS_DRAINED || self.is(is::SHOWN) {
+            let _ = inner
+                .poller
+                .with_registry(|registry| registry.deregister(&mut socket));
+        }
+        drop(socket);
+        inner.descriptor_closed();
+    }
+}
+
+/// The last one who held the handle let go of it.
+impl<H: StreamHandle> Drop for Stream<H> {
+    fn drop(&mut self) {
+        self.drop_socket();
+    }
+}
+
+// ---- reading -----------------------------------------------------------------------------------------------------
+
+impl<H: StreamHandle> Stream<H> {
+    pub(crate) fn read_start(&self, handle: &H, callback: Box<ReadCallback<H>>) -> io::Result<()> {
+        self.check_can_read()?;
+        self.set(is::READING);
+        self.core.set_active(true);
+        self.update_hold();
+        self.reader.set(callback);
+        if self.is(is::READABLE) {
+            // What has arrived already brings no further event.
+            self.resume_later(handle);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_stop(&self) {
+        if self.is(is::READING) {
+            self.leave_reading();
+            self.reader.clear();
+        }
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.is(is::CONNECTED) && !self.is(is::BROKEN)
+    }
+
+    fn check_can_read(&self) -> Result<(), Misuse> {
+        self.core.check_open()?;
+        if self.is(is::READING) {
+            Err(Misuse::AlreadyReading)
+        } else if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
+            Err(Misuse::NotConnected)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn leave_reading(&self) {
+        self.unset(is::READING);
+        self.core.set_active(false);
+        self.update_hold();
+    }
+
+    /// Reads and delivers what is there, within the budget.
+    fn read_pass(&self, handle: &H) {
+        if !self.has(is::READING | is::READABLE | is::CONNECTED) {
+            return;
+        }
+        let inner = self.core.event_loop().inner();
+        let _resume = ResumeIfReadable(handle);
+        let mut buffer = BorrowedBuffer {
+            handle,
+            buffer: inner.take_buffer(),
+        };
+        for _ in 0..inner.limits.reads_per_turn {
+            match self.receive(&mut buffer.buffer) {
+                Ok(None) => break,
+                Ok(Some(0)) => self.end_reading(handle, Ok(None)),
+                Ok(Some(length)) => {
+                    if let Some(mut callback) = self.reader.lend() {
+                        self.core
+                            .call(|| callback(handle, Ok(Some(&buffer.buffer[..length]))));
+                    }
+                }
+                Err(err) => {
+                    self.set(is::BROKEN);
+                    self.end_reading(handle, Err(err));
+                }
+            }
+            if !self.has(is::READING | is::READABLE) {
+                break;
+            }
+        }
+    }
+
+    /// One read from the socket. `None` if there is nothing more for now.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let socket = self.socket.borrow();
+        let Some(socket) = socket.as_ref() else {
+            return Ok(None);
+        };
+        loop {
+            match socket.recv(buffer) {
+                Ok(length) => {
+                    if SHORT_MEANS_DRAINED
+                        && length < buffer.len()
+                        && length > 0
+                        && !self.is(is::HUNG_UP)
+                    {
+                        self.unset(is::READABLE);
+                    }
+                    return Ok(Some(length));
+                }
+                Err(err) => match err.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.unset(is::READABLE | is::HUNG_UP);
+                        return Ok(None);
+                    }
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(err),
+                },
+            }
+        }
+    }
+
+    /// The last call of a read callback: the end of the stream, or an error. The stream stays open.
+    fn end_reading(&self, handle: &H, end: io::Result<Option<&[u8]>>) {
+        let callback = self.reader.lend();
+        self.leave_reading();
+        self.reader.clear();
+        if let Some(mut callback) = callback {
+            self.core.call(|| callback(handle, end));
+        }
+    }
+}
+
+/// The loop's buffer for the time of a read pass. Goes back by unwinding too.
+struct BorrowedBuffer<'a, H: StreamHandle> {
+    handle: &'a H,
+    buffer: Box<[u8]>,
+}
+
+impl<H: StreamHandle> Drop for BorrowedBuffer<'_, H> {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.handle
+            .stream()
+            .core
+            .event_loop()
+            .inner()
+            .return_buffer(buffer);
+    }
+}
+
+/// At the end of a read pass, by unwinding too: a stream that has more to read gets another go, since the poll will not
+/// speak of it again.
+struct ResumeIfReadable<'a, H: StreamHandle>(&'a H);
+
+impl<H: StreamHandle> Drop for ResumeIfReadable<'_, H> {
+    fn drop(&mut self) {
+        let stream = self.0.stream();
+        if stream.has(is::READING | is::READABLE) {
+            stream.resume_later(self.0);
+        }
+    }
+}
+
+// ---- writing -----------------------------------------------------------------------------------------------------
+
+impl<H: StreamHandle> Stream<H> {
+    #[inline]
+    pub(crate) fn write(&self, origin: Origin, data: &[u8]) -> Request<()> {
+        if self.can_send_now() {
+            match self.send(data) {
+                Ok(sent) if sent == data.len() => return Request::finished(origin, Ok(())),
+                Ok(sent) => return self.enqueue(origin, data[sent..].to_vec(), sent > 0),
+                Err(err) => return self.refuse(origin, err),
+            }
+        }
+        match self.check_can_write() {
+            Ok(()) => self.enqueue(origin, data.to_vec(), false),
+            Err(misuse) => Request::finished(origin, Err(misuse.into())),
+        }
+    }
+
+    pub(crate) fn write_vectored(&self, origin: Origin, slices: &[IoSlice<'_>]) -> Request<()> {
+        if slices.is_empty() {
+            return Request::finished(origin, Err(Misuse::NoBuffers.into()));
+        }
+        if let Err(misuse) = self.check_can_write() {
+            return Request::finished(origin, Err(misuse.into()));
+        }
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut sent = 0;
+        if self.can_send_now() {
+            for batch in slices.chunks(MAX_SLICES) {
+                let length: usize = batch.iter().map(|slice| slice.len()).sum();
+                match self.attempt(|socket| socket.send_vectored(batch), length) {
+                    Ok(taken) => sent += taken,
+                    Err(err) => return self.refuse(origin, err),
+                }
+                if !self.is(is::WRITABLE) {
+                    break;
+                }
+            }
+            if sent == total {
+                return Request::finished(origin, Ok(()));
+            }
+        }
+        let mut rest = Vec::with_capacity(total - sent);
+        let mut skip = sent;
+        for slice in slices {
+            let skipped = skip.min(slice.len());
+            rest.extend_from_slice(&slice[skipped..]);
+            skip -= skipped;
+        }
+        self.enqueue(origin, rest, sent > 0)
+    }
+
+    pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        self.check_can_write()?;
+        if self.is(is::CONNECTING | is::QUEUED) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match self.send(data)? {
+            0 if !data.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            sent => Ok(sent),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, origin: Origin) -> Request<()> {
+        if !self.core.is_closing() && self.is(is::SHUT) {
+            return Request::finished(origin, Err(Misuse::NotConnected.into()));
+        }
+        self.end_writing(origin)
+    }
+
+    /// Shuts down after what is queued, or waits for the shutdown that is on its way.
+    pub(crate) fn end_writing(&self, origin: Origin) -> Request<()> {
+        if let Err(misuse) = self.core.check_open() {
+            return Request::finished(origin, Err(misuse.into()));
+        }
+        if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
+            return Request::finished(origin, Err(Misuse::NotConnected.into()));
+        }
+        self.set(is::SHUT);
+        if !self.is(is::CONNECTING | is::QUEUED) {
+            return Request::finished(origin, self.shut_down());
+        }
+        let (request, ticket) = Request::pending(origin, "shutdown", OnDrop::GoOn);
+        self.with_outgoing(|outgoing| outgoing.shutdown.push(ticket));
+        self.update_hold();
+        request
+    }
+
+    /// True if a shutdown waits for its turn.
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.outgoing
+            .borrow()
+            .as_ref()
+            .is_some_and(|outgoing| !outgoing.shutdown.is_empty())
+    }
+
+    /// True if closing now would lose nothing that was accepted for writing, and would tell the peer so.
+    pub(crate) fn may_close_at_once(&self) -> bool {
+        let must_be_told = self.is(is::SHOWN) && self.is(is::CONNECTED) && !self.is(is::SHUT);
+        !must_be_told && !self.is(is::CONNECTING | is::QUEUED | is::LOSSY)
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.is(is::CONNECTED) && !self.is(is::SHUT | is::BROKEN)
+    }
+
+    pub(crate) fn write_queue_size(&self) -> usize {
+        self.outgoing
+            .borrow()
+            .as_ref()
+            .map_or(0, |outgoing| outgoing.writes.bytes())
+    }
+
+    pub(crate) fn set_high_water(&self, bytes: usize) {
+        self.with_outgoing(|outgoing| outgoing.high_water = Some(bytes));
+        self.finish_drains();
+    }
+
+    pub(crate) fn needs_drain(&self) -> bool {
+        self.is(is::QUEUED) && self.write_queue_size() > self.high_water()
+    }
+
+    pub(crate) fn drained(&self, origin: Origin) -> Request<()> {
+        if let Err(misuse) = self.core.check_open() {
+            return Request::finished(origin, Err(misuse.into()));
+        }
+        if !self.needs_drain() {
+            return Request::finished(origin, Ok(()));
+        }
+        let (request, ticket) = Request::pending(origin, "drained", OnDrop::Cancel);
+        self.with_outgoing(|outgoing| outgoing.drains.push(ticket));
+        request
+    }
+
+    fn high_water(&self) -> usize {
+        let own = self
+            .outgoing
+            .borrow()
+            .as_ref()
+            .and_then(|outgoing| outgoing.high_water);
+        own.unwrap_or(self.core.event_loop().inner().limits.high_water)
+    }
+
+    /// The question of the hot path: connected, open, and nothing is waiting that a write would overtake.
+    #[inline]
+    fn can_send_now(&self) -> bool {
+        let relevant = is::CONNECTED | is::SHUT | is::BROKEN | is::QUEUED;
+        self.flags.get() & relevant == is::CONNECTED
+    }
+
+    /// Whether a write can be accepted, to be sent now or later.
+    fn check_can_write(&self) -> Result<(), Misuse> {
+        self.core.check_open()?;
+        if self.is(is::SHUT | is::BROKEN) {
+            Err(Misuse::ShutDown)
+        } else if !self.is(is::CONNECTED | is::CONNECTING) {
+            Err(Misuse::NotConnected)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
+    fn send(&self, data: &[u8]) -> io::Result<usize> {
+        let mut sent = self.attempt(|socket| socket.send(data), data.len())?;
+        // Where only "would block" re-arms the poll, it must be reached.
+        while !SHORT_MEANS_DRAINED && sent < data.len() && self.is(is::WRITABLE) {
+            sent += self.attempt(|socket| socket.send(&data[sent..]), data.len() - sent)?;
+        }
+        Ok(sent)
+    }
+
+    /// One send of `length` bytes. What the kernel has no room for is no error; it lowers the flag.
+    #[inline]
+    fn attempt(
+        &self,
+        send: impl Fn(&H::Transport) -> io::Result<usize>,
+        length: usize,
+    ) -> io::Result<usize> {
+        let socket = self.socket.borrow();
+        let Some(socket) = socket.as_ref() else {
+            return Ok(0);
+        };
+        loop {
+            match send(socket) {
+                Ok(sent) => {
+                    if sent < length && SHORT_MEANS_DRAINED {
+                        self.unset(is::WRITABLE);
+                    }
+                    return Ok(sent);
+                }
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
+                    self.unset(is::WRITABLE);
+                    return Ok(0);
+                }
+                Err(err) if err.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.unset(is::WRITABLE);
+                    self.try_again_after_a_pause();
+                    return Ok(0);
+                }
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(err),
+            }
+        }
+    }
+
+    /// No poll will say when the kernel has buffers again.
+    fn try_again_after_a_pause(&self) {
+        struct Pause {
+            key: crate::event_loop::Key,
+            event_loop: crate::LoopHandle,
+        }
+        impl Expire for Pause {
+            fn expire(self: Rc<Self>) {
+                if let Some(object) = self.event_loop.inner().handles.get(self.key) {
+                    object.ready(Readiness {
+                        readable: false,
+                        read_closed: false,
+                        writable: true,
+                    });
+                }
+            }
+        }
+        let event_loop = self.core.event_loop();
+        let due = event_loop
+            .inner()
+            .clock
+            .now()
+            .saturating_add(OUT_OF_BUFFERS_PAUSE);
+        let pause = Pause {
+            key: self.core.key(),
+            event_loop: event_loop.clone(),
+        };
+        event_loop.inner().arm(due, Rc::new(pause));
+    }
+
+    #[cold]
+    fn refuse(&self, origin: Origin, err: io::Error) -> Request<()> {
+        self.set(is::LOSSY);
+        Request::finished(origin, Err(err))
+    }
+
+    #[cold]
+    fn enqueue(&self, origin: Origin, data: Vec<u8>, started: bool) -> Request<()> {
+        let (request, ticket) = Request::pending(origin, "write", OnDrop::GoOn);
+        self.with_outgoing(|outgoing| outgoing.writes.push(data, started, ticket));
+        self.set(is::QUEUED);
+        self.update_hold();
+        request
+    }
+
+    /// Sends what is queued, within the budget.
+    fn write_pass(&self, handle: &H) {
+        if !self.has(is::QUEUED | is::WRITABLE | is::CONNECTED) {
+            return;
+        }
+        for _ in 0..self.core.event_loop().inner().limits.writes_per_turn {
+            match self.send_queued() {
+                Ok(()) => self.finish_sent(),
+                Err(err) => self.fail_writes(&err),
+            }
+            self.after_progress();
+            if !self.has(is::QUEUED | is::WRITABLE) {
+                return;
+            }
+        }
+        self.resume_later(handle);
+    }
+
+    fn send_queued(&self) -> io::Result<()> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let Some(outgoing) = outgoing.as_deref_mut() else {
+            return Ok(());
+        };
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
+        let taken = match outgoing.writes.front(&mut slices) {
+            0 => return Ok(()), // nothing but empty writes
+            1 => self.attempt(|socket| socket.send(&slices[0]), slices[0].len())?,
+            count => {
+                let length = slices[..count].iter().map(|slice| slice.len()).sum();
+                self.attempt(|socket| socket.send_vectored(&slices[..count]), length)?
+            }
+        };
+        outgoing.writes.advance(taken);
+        Ok(())
+    }
+
+    /// Ends the requests whose data is with the kernel, in order. One at a time, since ending one may run a waker.
+    fn finish_sent(&self) {
+        while let Some(ticket) = self.pop_with(|outgoing| outgoing.writes.pop_sent()) {
+            ticket.finish(Ok(()));
+        }
+    }
+
+    /// Writing failed: every queued write gets the error, and so does what waits for the queue to empty.
+    fn fail_writes(&self, err: &io::Error) {
+        self.set(is::LOSSY);
+        while let Some(ticket) = self.pop_with(|outgoing| {
+            let write = outgoing.writes.pop();
+            write
+                .or_else(|| pop_first(&mut outgoing.shutdown))
+                .or_else(|| pop_first(&mut outgoing.drains))
+        }) {
+            ticket.finish(Err(copy_of(err)));
+        }
+    }
+
+    /// After the queue became shorter, in whatever way.
+    fn after_progress(&self) {
+        let is_empty = self
+            .outgoing
+            .borrow()
+            .as_ref()
+            .is_none_or(|outgoing| outgoing.writes.is_empty());
+        if is_empty {
+            self.unset(is::QUEUED);
+            if self.is(is::CONNECTED) {
+                while let Some(ticket) = self.pop_with(|outgoing| pop_first(&mut outgoing.shutdown))
+                {
+                    ticket.finish(self.shut_down());
+                }
+            }
+        }
+        self.finish_drains();
+        self.update_hold();
+    }
+
+    fn finish_drains(&self) {
+        let low_water = self.high_water() / 2;
+        let next = |outgoing: &mut Outgoing| match outgoing.writes.bytes() <= low_water {
+            true => pop_first(&mut outgoing.drains),
+            false => None,
+        };
+        while let Some(ticket) = self.pop_with(next) {
+            ticket.finish(Ok(()));
+        }
+    }
+
+    /// Tells the peer that this was all. Not a success if something that was accepted could not be sent.
+    fn shut_down(&self) -> io::Result<()> {
+        if self.is(is::LOSSY) {
+            return Err(Misuse::ShutDown.into());
+        }
+        self.socket
+            .borrow()
+            .as_ref()
+            .map_or(Ok(()), H::Transport::shut_down)
+    }
+}
+
+// ---- events ------------------------------------------------------------------------------------------------------
+
+impl<H: StreamHandle> Stream<H> {
+    /// The poll had something to say.
+    #[inline]
+    pub(crate) fn ready(&self, handle: &H, readiness: Readiness) {
+        let mut told = 0;
+        if readiness.readable {
+            told |= is::READABLE;
+        }
+        if readiness.read_closed {
+            told |= is::HUNG_UP;
+        }
+        if readiness.writable {
+            told |= is::WRITABLE;
+        }
+        self.set(told);
+        if self.is(is::CONNECTING) {
+            self.check_connect(handle);
+            return;
+        }
+        self.go_on(handle);
+    }
+
+    /// The stream's next go, after its budget ran out or a read was started on data that had arrived before.
+    pub(crate) fn resume(&self, handle: &H) {
+        self.unset(is::RESUMING);
+        if !self.is(is::CONNECTING) {
+            self.go_on(handle);
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.core.is_active()
+            || self
+                .outgoing
+                .borrow()
+                .as_ref()
+                .is_some_and(|outgoing| outgoing.has_requests())
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is(is::CONNECTED)
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.is(is::CONNECTING)
+    }
+
+    pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>) {
+        self.core.report(reasons, || "reading".to_string());
+        let outgoing = self.outgoing.borrow();
+        let Some(outgoing) = outgoing.as_ref() else {
+            return;
+        };
+        reasons.extend(
+            outgoing
+                .connect
+                .iter()
+                .map(|ticket| ticket.reason("not connected yet".into())),
+        );
+        let writes = outgoing.writes.waiting();
+        reasons.extend(
+            writes.map(|(ticket, bytes)| ticket.reason(format!("{bytes} bytes not sent yet"))),
+        );
+        reasons.extend(
+            outgoing
+                .shutdown
+                .iter()
+                .map(|ticket| ticket.reason("waits for the writes before it".into())),
+        );
+        reasons.extend(
+            outgoing
+                .drains
+                .iter()
+                .map(|ticket| ticket.reason("waits for the queue to drain".into())),
+        );
+    }
+
+    /// Writing first: it runs no callback, so that a read callback that panics cannot keep it from happening.
+    #[inline]
+    fn go_on(&self, handle: &H) {
+        self.write_pass(handle);
+        self.read_pass(handle);
+    }
+
+    fn check_connect(&self, handle: &H) {
+        if !self.is(is::WRITABLE) {
+            return;
+        }
+        let connected = self
+            .socket
+            .borrow()
+            .as_ref()
+            .map_or(Ok(false), H::Transport::connected);
+        match connected {
+            Ok(false) => self.unset(is::WRITABLE),
+            Err(err) => self.fail_connect(err),
+            Ok(true) => {
+                self.stop_connect_limit();
+                self.unset(is::CONNECTING);
+                self.set(is::CONNECTED);
+                if let Some(ticket) = self.pop_with(|outgoing| outgoing.connect.take()) {
+                    ticket.finish(Ok(()));
+                }
+                self.write_pass(handle);
+                self.after_progress();
+                if self.has(is::READING | is::READABLE) {
+                    // Not now: the connect callback comes before the data.
+                    self.resume_later(handle);
+                }
+            }
+        }
+    }
+
+    fn stop_connect_limit(&self) {
+        let limit = self.pop_with(|outgoing| outgoing.connect_limit.take());
+        if let Some(key) = limit {
+            self.core.event_loop().inner().disarm(key);
+        }
+    }
+
+    fn resume_later(&self, handle: &H) {
+        if !self.is(is::RESUMING) {
+            self.set(is::RESUMING);
+            self.core
+                .event_loop()
+                .inner()
+                .resume_next_turn(handle.object());
+        }
+    }
+
+    /// Has the loop keep the handle alive exactly while there is something to do that nobody needs to hold it for.
+    fn update_hold(&self) {
+        let mut outgoing = self.outgoing.borrow_mut();
+        if outgoing
+            .as_ref()
+            .is_some_and(|outgoing| !outgoing.is_needed())
+        {
+            *outgoing = None;
+        }
+        let is_busy = self.is(is::READING)
+            || outgoing
+                .as_ref()
+                .is_some_and(|outgoing| outgoing.has_requests());
+        drop(outgoing);
+        if is_busy == self.is(is::PINNED) || self.core.is_closing() {
+            return;
+        }
+        if is_busy {
+            self.set(is::PINNED);
+            self.core.pin();
+        } else {
+            self.unset(is::PINNED);
+            self.core.unpin();
+        }
+    }
+
+    fn pop_request(&self) -> Option<Rc<Ticket<()>>> {
+        self.pop_with(Outgoing::pop)
+    }
+
+    fn pop_with<T>(&self, pop: impl FnOnce(&mut Outgoing) -> Option<T>) -> Option<T> {
+        pop(self.outgoing.borrow_mut().as_deref_mut()?)
+    }
+
+    fn with_outgoing(&self, change: impl FnOnce(&mut Outgoing)) {
+        let mut outgoing = self.outgoing.borrow_mut();
+        change(outgoing.get_or_insert_with(|| {
+            Box::new(Outgoing {
+                connect: None,
+                connect_limit: None,
+                writes: WriteQueue::new(),
+                shutdown: Vec::new(),
+                drains: Vec::new(),
+                high_water: None,
+            })
+        }));
+    }
+
+    /// True if any of these flags is set.
+    #[inline]
+    fn is(&self, flags: u16) -> bool {
+        self.flags.get() & flags != 0
+    }
+
+    /// True if all of these flags are set.
+    #[inline]
+    fn has(&self, flags: u16) -> bool {
+        self.flags.get() & flags == flags
+    }
+
+    #[inline]
+    fn set(&self, flags: u16) {
+        self.flags.set(self.flags.get() | flags);
+    }
+
+    #[inline]
+    fn unset(&self, flags: u16) {
+        self.flags.set(self.flags.get() & !flags);
+    }
+}
+
+fn pop_first<T>(list: &mut Vec<T>) -> Option<T> {
+    if list.is_empty() {
+        None
+    } else {
+        Some(list.remove(0))
+    }
+}
+
+/// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.
+fn copy_of(err: &io::Error) -> io::Error {
+    match err.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => err.kind().into(),
+    }
+}

@@ -1,0 +1,228 @@
+//! What the tests share: loops that must come to an end, callbacks that must be called, and connected sockets.
+
+// Each test binary compiles this file for itself and uses a part of it.
+#![allow(dead_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::panic::Location;
+use std::process;
+use std::rc::Rc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use luvio::{Builder, Loop, LoopHandle, Tcp};
+
+/// No test may take longer. Ten times what the slowest needs on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+thread_local! {
+    static EXPECTATIONS: RefCell<Vec<Expect>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A callback that must run a known number of times: call [`hit`](Expect::hit) in it. `with_loop` checks the number.
+#[derive(Clone)]
+pub struct Expect {
+    hits: Rc<Cell<usize>>,
+    expected: usize,
+    place: &'static Location<'static>,
+}
+
+/// Expects `count` calls.
+#[track_caller]
+pub fn expect(count: usize) -> Expect {
+    let expect = Expect {
+        hits: Rc::new(Cell::new(0)),
+        expected: count,
+        place: Location::caller(),
+    };
+    EXPECTATIONS.with_borrow_mut(|all| all.push(expect.clone()));
+    expect
+}
+
+impl Expect {
+    /// Notes a call, and says which one it was, counted from 1.
+    pub fn hit(&self) -> usize {
+        self.hits.set(self.hits.get() + 1);
+        assert!(
+            self.hits.get() <= self.expected,
+            "more than {} calls, expected at {}",
+            self.expected,
+            self.place
+        );
+        self.hits.get()
+    }
+
+    /// How many calls there were.
+    pub fn hits(&self) -> usize {
+        self.hits.get()
+    }
+}
+
+/// Makes a loop, hands it to `test`, runs it to its end, and fails on a missed call or a handle that was left open.
+pub fn with_loop(test: impl FnOnce(&Loop)) {
+    with_built_loop(Loop::builder(), test);
+}
+
+/// The same with a virtual clock.
+pub fn with_virtual_loop(test: impl FnOnce(&Loop)) {
+    with_built_loop(Loop::builder().virtual_clock(), test);
+}
+
+/// The same with a loop of one's own making.
+pub fn with_built_loop(builder: Builder, test: impl FnOnce(&Loop)) {
+    let _watchdog = watchdog();
+    EXPECTATIONS.take();
+    let event_loop = builder.build().expect("a loop can be made");
+    test(&event_loop);
+    event_loop.run().expect("the loop can be run");
+    check_expectations();
+    let mut open = Vec::new();
+    event_loop
+        .walk(|handle| open.push(format!("{} made at {}", handle.kind(), handle.created_at())));
+    assert!(open.is_empty(), "left open: {open:?}");
+    if let Err((_, err)) = event_loop.close() {
+        panic!("the loop is not done: {err}");
+    }
+}
+
+/// Fails if an expected call is missing. `with_loop` does this by itself.
+pub fn check_expectations() {
+    for expect in EXPECTATIONS.take() {
+        assert_eq!(
+            expect.hits.get(),
+            expect.expected,
+            "calls expected at {}",
+            expect.place
+        );
+    }
+}
+
+/// Ends the process if it is not dropped in time: a test that hangs must not hang the suite.
+pub struct Watchdog(#[allow(dead_code)] Sender<()>);
+
+/// A watchdog for a test that does not use `with_loop`.
+#[track_caller]
+pub fn watchdog() -> Watchdog {
+    let place = Location::caller();
+    let name = thread::current().name().unwrap_or("?").to_string();
+    let (sender, receiver) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if receiver.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("test {name} ({place}) took longer than {DEADLINE:?}");
+            process::abort();
+        }
+    });
+    Watchdog(sender)
+}
+
+/// Notes what happened, in order. A clone notes into the same list.
+#[derive(Clone, Default)]
+pub struct Journal(Rc<RefCell<Vec<String>>>);
+
+impl Journal {
+    pub fn new() -> Journal {
+        Journal::default()
+    }
+
+    pub fn note(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
+    }
+
+    /// What was noted so far.
+    pub fn entries(&self) -> Vec<String> {
+        self.0.borrow().clone()
+    }
+
+    /// Fails unless exactly this was noted, in this order.
+    #[track_caller]
+    pub fn assert_is(&self, expected: &[&str]) {
+        assert_eq!(self.entries(), expected);
+    }
+}
+
+/// Counts drops: put a [`token`](Drops::token) into what has to be dropped.
+#[derive(Clone, Default)]
+pub struct Drops(Rc<Cell<usize>>);
+
+/// One drop to be counted.
+pub struct DropToken(Rc<Cell<usize>>);
+
+impl Drops {
+    pub fn new() -> Drops {
+        Drops::default()
+    }
+
+    pub fn token(&self) -> DropToken {
+        DropToken(Rc::clone(&self.0))
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.get()
+    }
+}
+
+impl DropToken {
+    /// Has a `move` closure capture the token.
+    pub fn keep(&self) {}
+}
+
+impl Drop for DropToken {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// A stream of the loop that is connected to a blocking socket of the standard library.
+pub fn connected_pair(event_loop: &LoopHandle) -> (Tcp, TcpStream) {
+    let (here, there) = std_pair();
+    let tcp = Tcp::new(event_loop);
+    tcp.open(here).expect("a connected socket can be adopted");
+    (tcp, there)
+}
+
+/// Two connected sockets of the standard library. Blocking calls on them end after a while.
+pub fn std_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let addr = listener
+        .local_addr()
+        .expect("a bound socket has an address");
+    let here = TcpStream::connect(addr).expect("loopback can be connected");
+    let (there, _) = listener.accept().expect("the connection is there");
+    for socket in [&here, &there] {
+        socket
+            .set_read_timeout(Some(DEADLINE / 2))
+            .expect("a timeout can be set");
+        socket
+            .set_write_timeout(Some(DEADLINE / 2))
+            .expect("a timeout can be set");
+        socket.set_nodelay(true).expect("nodelay can be set");
+    }
+    (here, there)
+}
+
+/// An address on which nobody listens: connecting to it is refused.
+pub fn refusing_addr() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+}
+
+/// The misuse that `result` reports.
+#[track_caller]
+pub fn misuse<T: Debug>(result: io::Result<T>) -> luvio::Misuse {
+    let err = result.expect_err("a misuse");
+    luvio::Misuse::of(&err).unwrap_or_else(|| panic!("not a misuse: {err:?}"))
+}
+
+/// How many descriptors the process has open.
+#[cfg(target_os = "linux")]
+pub fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd")
+        .expect("Linux lists them")
+        .count()
+}

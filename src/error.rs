@@ -33,7 +33,7 @@ pub enum Misuse {
     Busy,
     /// The handle was closed.
     Closing,
-    /// The timer was never started, so there is nothing to do again.
+    /// The handle was never started: there is nothing to do again, or to wait for.
     NeverStarted,
     /// Somebody reads from this stream already.
     AlreadyReading,
@@ -125,7 +125,7 @@ impl fmt::Display for Misuse {
                 "the loop still has handles or unfinished requests; close them and run it first"
             }
             Misuse::Closing => "the handle was closed; make a new one",
-            Misuse::NeverStarted => "the timer was never started; call start before again",
+            Misuse::NeverStarted => "the handle was never started; call start first",
             Misuse::AlreadyReading => {
                 "the stream is being read already; call read_stop or finish that read first"
             }

@@ -34,7 +34,7 @@ pub use self::remote::Remote;
 
 pub(crate) use self::builder::Limits;
 pub(crate) use self::clock::{Clock, Nanos, saturating_nanos};
-pub(crate) use self::current::current;
+pub(crate) use self::current::{current, with_running};
 pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
 pub(crate) use self::hook_list::{HookKey, HookList};
 pub(crate) use self::mailbox::{Item, Mailbox};
@@ -48,6 +48,7 @@ use self::clock::sleep_until;
 use self::current::Current;
 use crate::error::Misuse;
 use crate::handle::Handle;
+use crate::task::{NoRoot, Root, Tasks};
 
 /// How often a turn goes back to callbacks and tasks that its own callbacks made ready, before it looks at the clock.
 /// libuv's number. What is still left then waits for the next turn, which does not sleep.
@@ -115,6 +116,7 @@ pub(crate) struct LoopInner {
     pub(crate) idle: HookList,
     pub(crate) prepare: HookList,
     pub(crate) check: HookList,
+    pub(crate) tasks: Tasks,
     timers: RefCell<TimerHeap<Rc<dyn Expire>>>,
     /// Timers found due by the last pass over them and not yet run.
     due: RefCell<VecDeque<TimerKey>>,
@@ -160,6 +162,7 @@ impl Loop {
         #[cfg(not(mio_unsupported_force_poll_poll))]
         let registry = poller.with_registry(mio::Registry::try_clone)?;
         let clock = Clock::new(limits.virtual_clock);
+        let tasks = Tasks::new(limits.tasks_per_turn);
         let inner = LoopInner {
             limits,
             clock,
@@ -171,6 +174,7 @@ impl Loop {
             idle: HookList::default(),
             prepare: HookList::default(),
             check: HookList::default(),
+            tasks,
             timers: RefCell::new(TimerHeap::new()),
             due: RefCell::default(),
             notified: RefCell::default(),
@@ -223,23 +227,28 @@ impl Loop {
     ///
     /// libuv: `uv_run`
     pub fn run_mode(&self, mode: RunMode) -> io::Result<bool> {
-        let running = Running::enter(&self.handle)?;
+        self.run_for(mode, &mut NoRoot)?;
+        Ok(self.is_alive())
+    }
+
+    /// Runs the loop until nothing is alive, the mode or `stop` ends it, or `root` has what it waited for.
+    pub(crate) fn run_for(&self, mode: RunMode, root: &mut dyn Root) -> io::Result<()> {
+        let _running = Running::enter(&self.handle)?;
         let inner = &*self.handle.inner;
         inner.clock.update();
         // The default mode promises that timers which are due already come before everything else.
         if mode == RunMode::Default && inner.is_alive() && !inner.stopping.get() {
+            inner.tasks.begin_turn(inner.limits.tasks_per_turn);
             inner.run_timers();
+            Tasks::run(inner, root);
         }
-        let mut result = Ok(());
-        while inner.is_alive() && !inner.stopping.get() {
-            result = inner.turn(mode);
-            if mode != RunMode::Default || result.is_err() {
+        while inner.is_alive() && !inner.stopping.get() && !root.is_over()? {
+            inner.turn(mode, root)?;
+            if mode != RunMode::Default {
                 break;
             }
         }
-        inner.stopping.set(false);
-        drop(running);
-        result.map(|()| inner.is_alive())
+        Ok(())
     }
 
     /// Ends the loop, if nothing is left on it.
@@ -393,6 +402,7 @@ impl LoopHandle {
         for object in inner.handles.snapshot() {
             object.report(&mut reasons);
         }
+        inner.tasks.report(&mut reasons);
         for place in inner.pending.places() {
             reasons.push(AliveReason {
                 kind: AliveKind::Callback,
@@ -448,6 +458,8 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        // A request to stop is used up by the run that it ends.
+        self.event_loop.inner.stopping.set(false);
         self.event_loop.inner.running.set(false);
         self.event_loop.inner.mailbox.leave();
     }
@@ -456,7 +468,7 @@ impl Drop for Running<'_> {
 /// The turn.
 impl LoopInner {
     /// One trip round the loop. The order of the phases is libuv's.
-    fn turn(&self, mode: RunMode) -> io::Result<()> {
+    fn turn(&self, mode: RunMode, root: &mut dyn Root) -> io::Result<()> {
         // A turn that finds work left over from the last one must not sleep before it has looked for news.
         let may_sleep = match mode {
             RunMode::Default => true,
@@ -468,11 +480,12 @@ impl LoopInner {
         self.prepare.run();
         self.poll(may_sleep)?; //  … and the clock is read
         self.run_io_callbacks();
-        self.settle();
+        self.settle(root);
         self.check.run();
         self.run_closing();
         self.clock.update();
         self.run_timers();
+        Tasks::run(self, root);
         Ok(())
     }
 
@@ -553,6 +566,7 @@ impl LoopInner {
 
     /// Delivers what the poll found, then what other threads sent, then what the last turn had no time for.
     fn run_io_callbacks(&self) {
+        self.tasks.begin_turn(self.limits.tasks_per_turn);
         // Whoever asks for more from now on is served in the next turn.
         let resuming = self.resuming.borrow().len();
         self.take_mail();
@@ -589,6 +603,7 @@ impl LoopInner {
         for item in items {
             match item {
                 Item::Notify(key) => notified.push(key),
+                Item::Wake(key) => self.tasks.push_ready(key),
                 Item::Post(post) => {
                     self.queue(Pending {
                         owner: Key::NONE,
@@ -602,13 +617,15 @@ impl LoopInner {
         self.notified.borrow_mut().extend(notified);
     }
 
-    /// Calls what the I/O callbacks brought about, and what those bring about in turn.
-    fn settle(&self) {
+    /// Calls what the I/O callbacks brought about, polls the tasks that they woke, and looks after
+    /// what those bring about in turn.
+    fn settle(&self, root: &mut dyn Root) {
         for _ in 0..SETTLE_ROUNDS {
-            if self.pending.is_empty() {
+            if self.pending.is_empty() && !self.tasks.may_run() {
                 break;
             }
             self.run_pending();
+            Tasks::run(self, root);
         }
     }
 
@@ -658,6 +675,7 @@ impl LoopInner {
     fn may_sleep(&self) -> bool {
         let has_work = self.stopping.get()
             || !self.pending.is_empty()
+            || self.tasks.has_ready()
             || !self.idle.is_empty()
             || self.poller.has_undelivered()
             || !self.closing.borrow().is_empty()
@@ -665,7 +683,7 @@ impl LoopInner {
             || !self.late.borrow().is_empty()
             || !self.notified.borrow().is_empty()
             || !self.due.borrow().is_empty();
-        !has_work && self.active.get() + self.requests.get() > 0
+        !has_work && self.active.get() + self.requests.get() + self.tasks.referenced() > 0
     }
 
     /// How long it is until the next timer. The clock is read only if there is one.
@@ -677,6 +695,11 @@ impl LoopInner {
     }
 
     fn is_alive(&self) -> bool {
+        self.tasks.referenced() > 0 || self.is_alive_without_tasks()
+    }
+
+    /// True if something else than a task keeps the loop alive.
+    pub(crate) fn is_alive_without_tasks(&self) -> bool {
         self.active.get() > 0
             || self.requests.get() > 0
             || !self.pending.is_empty()
@@ -687,6 +710,15 @@ impl LoopInner {
 
 /// What handles and requests ask of the loop.
 impl LoopInner {
+    /// An error if the loop runs already.
+    pub(crate) fn check_not_running(&self) -> Result<(), Misuse> {
+        if self.running.get() {
+            Err(Misuse::NestedRun)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Starts a timer; it is kept alive until it expires or is disarmed.
     pub(crate) fn arm(&self, due: Nanos, timer: Rc<dyn Expire>) -> TimerKey {
         self.timers.borrow_mut().insert(due, timer)
@@ -784,6 +816,7 @@ impl LoopInner {
         // cannot add anything. Nothing is borrowed while they run.
         drop(self.mailbox.close());
         drop(self.pending.take_all());
+        self.tasks.dispose();
         for object in self.handles.snapshot() {
             object.core().dispose();
             object.release();

@@ -7,6 +7,7 @@ pub(crate) mod signal;
 mod slot;
 pub(crate) mod tcp;
 pub(crate) mod timer;
+mod waiters;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -16,6 +17,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 pub(crate) use self::slot::Slot;
+pub(crate) use self::waiters::{Place, Waiters};
 use crate::error::Misuse;
 use crate::event_loop::{AliveKind, AliveReason, Key, LoopHandle, Object, Runnable};
 use crate::request::{Origin, Request};
@@ -131,21 +133,29 @@ pub(crate) struct Core {
     active: Cell<bool>,
     referenced: Cell<bool>,
     closing: Cell<bool>,
-    waiters: Cell<Option<Box<Waiters>>>,
+    waiters: Cell<Option<Box<CloseWaiters>>>,
 }
 
 /// Who waits for the handle to be closed.
 #[derive(Default)]
-struct Waiters(VecDeque<Rc<dyn Runnable>>);
+struct CloseWaiters(VecDeque<Rc<dyn Runnable>>);
 
 impl Core {
     /// The beginning of a handle. On a loop that is gone, it is closed from the start.
     #[track_caller]
     pub(crate) fn new(event_loop: &LoopHandle, kind: Kind) -> Core {
+        Core::new_at(event_loop, kind, Location::caller())
+    }
+
+    pub(crate) fn new_at(
+        event_loop: &LoopHandle,
+        kind: Kind,
+        place: &'static Location<'static>,
+    ) -> Core {
         Core {
             event_loop: event_loop.clone(),
             key: Cell::new(Key::NONE),
-            place: Location::caller(),
+            place,
             kind,
             active: Cell::new(false),
             referenced: Cell::new(true),

@@ -12,13 +12,16 @@
 compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue can keep");
 
 mod addr;
+pub mod coroutine;
 mod error;
 mod event_loop;
 mod handle;
 mod request;
 mod stream;
+mod task;
 
 pub use self::addr::IntoAddr;
+pub use self::coroutine::Coroutine;
 pub use self::error::{Canceled, Misuse, is_canceled};
 pub use self::event_loop::{AliveKind, AliveReason, Builder, Loop, LoopHandle, Remote, RunMode};
 pub use self::handle::hooks::{Check, Idle, Prepare};
@@ -29,3 +32,10 @@ pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
 pub use self::handle::{Handle, Kind};
 pub use self::request::{Canceler, Request};
+#[cfg(feature = "signal")]
+pub use self::task::Delivered;
+pub use self::task::{
+    AcceptNext, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle, Notified, ReadInto,
+    ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go, interval, sleep,
+    sleep_until, spawn, timeout, yield_now,
+};

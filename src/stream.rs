@@ -17,6 +17,7 @@ mod write_queue;
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 
 use self::write_queue::{SLICES_PER_SEND, WriteQueue};
 use crate::error::{Canceled, Misuse};
@@ -81,6 +82,8 @@ mod is {
     pub(super) const HUNG_UP: u16 = 1 << 4;
     /// There is a read callback.
     pub(super) const READING: u16 = 1 << 5;
+    /// A task waits for data.
+    pub(super) const AWAITED: u16 = 1 << 6;
     /// Writes are waiting in the queue.
     pub(super) const QUEUED: u16 = 1 << 7;
     /// Shutdown was called.
@@ -103,6 +106,8 @@ pub(crate) struct Stream<H: StreamHandle> {
     flags: Cell<u16>,
     socket: RefCell<Option<H::Transport>>,
     reader: Slot<ReadCallback<H>>,
+    /// The task that waits for data.
+    read_waker: Cell<Option<Waker>>,
     /// Absent unless something is under way: most streams never need it.
     outgoing: RefCell<Option<Box<Outgoing>>>,
 }
@@ -144,6 +149,7 @@ impl<H: StreamHandle> Stream<H> {
             flags: Cell::new(0),
             socket: RefCell::new(None),
             reader: Slot::empty(),
+            read_waker: Cell::new(None),
             outgoing: RefCell::new(None),
         }
     }
@@ -187,6 +193,7 @@ impl<H: StreamHandle> Stream<H> {
         }
         self.stop_connect_limit();
         self.drop_socket();
+        self.cut_off_reader();
         let was_reading = self.is(is::READING);
         self.flags
             .set(self.flags.get() & (is::PINNED | is::RESUMING));
@@ -204,6 +211,7 @@ impl<H: StreamHandle> Stream<H> {
     /// The first step of closing: the socket goes, the requests stay for the closing phase.
     pub(crate) fn release(&self) {
         self.stop_connect_limit();
+        self.cut_off_reader();
         self.flags
             .set(self.flags.get() & (is::SHOWN | is::RESUMING));
         self.drop_socket();
@@ -340,7 +348,7 @@ impl<H: StreamHandle> Stream<H> {
 
     fn check_can_read(&self) -> Result<(), Misuse> {
         self.core.check_open()?;
-        if self.is(is::READING) {
+        if self.is(is::READING | is::AWAITED) {
             Err(Misuse::AlreadyReading)
         } else if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
             Err(Misuse::NotConnected)
@@ -424,6 +432,95 @@ impl<H: StreamHandle> Stream<H> {
         self.reader.clear();
         if let Some(mut callback) = callback {
             self.core.call(|| callback(handle, end));
+        }
+    }
+}
+
+// ---- awaiting data -------------------------------------------------------------------------------
+
+impl<H: StreamHandle> Stream<H> {
+    /// Reads once for a task, into the loop's buffer, which `take` gets to see; empty at the end of the
+    /// stream. Nothing is read, and no buffer held, before there is something to read.
+    ///
+    /// `waits` belongs to the future: true while it is the one for which this stream waits.
+    pub(crate) fn poll_read<R>(
+        &self,
+        handle: &H,
+        waits: &mut bool,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            ready!(self.poll_readable(waits, context))?;
+            let buffer = self.core.event_loop().inner().take_buffer();
+            let mut buffer = BorrowedBuffer { handle, buffer };
+            if let Some(received) = self.receive_awaited(waits, &mut buffer.buffer) {
+                return Poll::Ready(received.map(|length| take(&buffer.buffer[..length])));
+            }
+        }
+    }
+
+    /// The future that waited for data is gone; what arrives stays with the system.
+    pub(crate) fn stop_awaiting(&self, waits: &mut bool) {
+        if std::mem::take(waits) && self.is(is::AWAITED) {
+            self.unset(is::AWAITED);
+            self.core.event_loop().inner().count_outside(false);
+            drop(self.read_waker.take());
+        }
+    }
+
+    /// Waits until a read may find something.
+    fn poll_readable(&self, waits: &mut bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if *waits && !self.is(is::AWAITED) {
+            // Cut off, by close or by a connect that failed.
+            *waits = false;
+            return Poll::Ready(Err(Canceled.into()));
+        }
+        if !*waits {
+            self.check_can_read()?;
+        }
+        let inner = self.core.event_loop().inner();
+        if self.has(is::CONNECTED | is::READABLE) && inner.tasks.may_go_on(context) {
+            return Poll::Ready(Ok(()));
+        }
+        if !*waits {
+            *waits = true;
+            self.set(is::AWAITED);
+            inner.count_outside(true);
+        }
+        match self.read_waker.take() {
+            Some(waker) if waker.will_wake(context.waker()) => self.read_waker.set(Some(waker)),
+            _ => self.read_waker.set(Some(context.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    /// A read for a task. `None` if there was nothing after all.
+    fn receive_awaited(&self, waits: &mut bool, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let received = self.receive(buffer).transpose()?;
+        self.stop_awaiting(waits);
+        if received.is_err() {
+            self.set(is::BROKEN);
+        }
+        Some(received)
+    }
+
+    fn wake_reader(&self) {
+        if self.has(is::AWAITED | is::READABLE) {
+            if let Some(waker) = self.read_waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Ends the wait of the task that waits for data; it finds out when it is polled.
+    fn cut_off_reader(&self) {
+        if self.is(is::AWAITED) {
+            self.unset(is::AWAITED);
+            self.core.event_loop().inner().count_outside(false);
+            if let Some(waker) = self.read_waker.take() {
+                waker.wake();
+            }
         }
     }
 }
@@ -892,6 +989,7 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     fn go_on(&self, handle: &H) {
         self.write_pass(handle);
+        self.wake_reader();
         self.read_pass(handle);
     }
 
@@ -916,6 +1014,7 @@ impl<H: StreamHandle> Stream<H> {
                 }
                 self.write_pass(handle);
                 self.after_progress();
+                self.wake_reader();
                 if self.has(is::READING | is::READABLE) {
                     // Not now: the connect callback comes before the data.
                     self.resume_later(handle);

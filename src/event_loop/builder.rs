@@ -12,6 +12,7 @@ pub(crate) struct Limits {
     pub(crate) reads_per_turn: u32,
     pub(crate) writes_per_turn: u32,
     pub(crate) accepts_per_turn: u32,
+    pub(crate) tasks_per_turn: u32,
     pub(crate) high_water: usize,
     pub(crate) slow_callback: Option<Duration>,
     pub(crate) virtual_clock: bool,
@@ -27,6 +28,8 @@ impl Default for Limits {
             writes_per_turn: 32,
             // A listener shares the turn with its connections; a backlog of 128 is taken in two turns.
             accepts_per_turn: 64,
+            // So that tasks which wake each other for ever still let sockets and timers have their turn.
+            tasks_per_turn: 256,
             // What a socket buffer holds by default, again.
             high_water: 64 * 1024,
             slow_callback: None,
@@ -82,6 +85,12 @@ impl Builder {
     /// How many connections one listener may accept before the other handles get their turn. 64 by default; at least 1.
     pub fn accepts_per_turn(mut self, accepts: u32) -> Builder {
         self.limits.accepts_per_turn = accepts.max(1);
+        self
+    }
+
+    /// How many polls of tasks fit into one turn. 256 by default; at least 1.
+    pub fn tasks_per_turn(mut self, polls: u32) -> Builder {
+        self.limits.tasks_per_turn = polls.max(1);
         self
     }
 

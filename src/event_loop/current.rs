@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::LoopHandle;
+use super::{LoopHandle, LoopInner};
 
 thread_local! {
     /// The running loops of this thread, the innermost last.
@@ -29,4 +29,14 @@ impl Drop for Current {
 /// The innermost loop that runs on this thread.
 pub(crate) fn current() -> Option<LoopHandle> {
     RUNNING.with_borrow(|running| running.last().cloned())
+}
+
+/// Runs `f` with the innermost loop that runs on this thread, if there is one.
+#[inline]
+pub(crate) fn with_running<R>(f: impl FnOnce(&LoopInner) -> R) -> Option<R> {
+    // A waker may be dropped or used while the thread ends, when this is gone already.
+    RUNNING
+        .try_with(|running| running.borrow().last().map(|last| f(last.inner())))
+        .ok()
+        .flatten()
 }

@@ -13,6 +13,7 @@ use log::error;
 
 use super::LoopHandle;
 use super::registry::Key;
+use crate::task::TaskKey;
 
 /// A closure from another thread.
 pub(crate) struct Post {
@@ -26,6 +27,8 @@ pub(crate) enum Item {
     Notify(Key),
     /// Run this closure.
     Post(Post),
+    /// Poll this task.
+    Wake(TaskKey),
 }
 
 /// Shared by the loop and by everything that may cross threads.
@@ -133,7 +136,7 @@ impl Mailbox {
         let items = self.lock();
         let posts = items.iter().flatten().filter_map(|item| match item {
             Item::Post(post) => Some(post.place),
-            Item::Notify(_) => None,
+            Item::Notify(_) | Item::Wake(_) => None,
         });
         posts.collect()
     }

@@ -1,13 +1,15 @@
 //! `Notifier`: a callback on the loop's thread that any other thread can ask for.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
-use super::{Core, Kind, Slot, impl_handle};
-use crate::error::Misuse;
+use super::{Core, Kind, Place, Slot, Waiters, impl_handle};
+use crate::error::{Canceled, Misuse};
 use crate::event_loop::{AliveReason, Item, Key, LoopHandle, Mailbox, Object};
 
 /// Calls back on the loop's thread when a [`NotifierSender`], in whatever thread, says so.
@@ -38,6 +40,10 @@ pub struct Notifier(Rc<NotifierInner>);
 struct NotifierInner {
     core: Core,
     callback: Slot<dyn FnMut(&Notifier)>,
+    has_callback: bool,
+    /// A send has come for which no task has waited yet.
+    arrived: Cell<bool>,
+    waiters: Waiters,
     line: Arc<Line>,
 }
 
@@ -62,12 +68,13 @@ impl Notifier {
         event_loop: &LoopHandle,
         cb: impl FnMut(&Notifier) + 'static,
     ) -> io::Result<Notifier> {
-        let notifier = Notifier::wake_only(event_loop)?;
+        let notifier = Notifier::make(event_loop, true)?;
         notifier.0.callback.set(Box::new(cb));
         Ok(notifier)
     }
 
-    /// A notifier without a callback: a send only wakes the loop, which goes through one turn.
+    /// A notifier without a callback: a send wakes the loop, which goes through one turn, and the
+    /// task that waits in [`notified`](Notifier::notified).
     ///
     /// # Errors
     /// As [`new`](Notifier::new).
@@ -75,6 +82,11 @@ impl Notifier {
     /// libuv: `uv_async_init` without a callback
     #[track_caller]
     pub fn wake_only(event_loop: &LoopHandle) -> io::Result<Notifier> {
+        Notifier::make(event_loop, false)
+    }
+
+    #[track_caller]
+    fn make(event_loop: &LoopHandle, has_callback: bool) -> io::Result<Notifier> {
         let core = Core::new(event_loop, Kind::Notifier);
         core.check_open()?;
         let line = Line {
@@ -84,6 +96,9 @@ impl Notifier {
         let notifier = Rc::new(NotifierInner {
             core,
             callback: Slot::empty(),
+            has_callback,
+            arrived: Cell::new(false),
+            waiters: Waiters::default(),
             line: Arc::new(line),
         });
         notifier
@@ -102,6 +117,33 @@ impl Notifier {
             key: self.0.core.key(),
         }
     }
+
+    /// A send, for a task.
+    pub(crate) fn poll_notified(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let inner = self.event_loop().inner();
+        match self.core().check_open() {
+            Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
+            open => open?,
+        }
+        if self.0.has_callback {
+            return Poll::Ready(Err(Misuse::HasCallback.into()));
+        }
+        if self.0.arrived.get() && inner.tasks.may_go_on(context) {
+            self.0.arrived.set(false);
+            self.stop_waiting(place);
+            return Poll::Ready(Ok(()));
+        }
+        self.0.waiters.wait(inner, place, context);
+        Poll::Pending
+    }
+
+    pub(crate) fn stop_waiting(&self, place: &mut Place) {
+        self.0.waiters.leave(self.event_loop().inner(), place);
+    }
 }
 
 impl Object for NotifierInner {
@@ -112,6 +154,11 @@ impl Object for NotifierInner {
         // Before the callback, so that a send from inside it leads to another one. As a read-modify-write it also sees
         // what the senders wrote before they sent.
         self.line.pending.swap(false, Ordering::SeqCst);
+        if !self.has_callback {
+            self.arrived.set(true);
+            self.waiters.wake_all(self.core.event_loop().inner());
+            return;
+        }
         let notifier = Notifier(self);
         if let Some(mut callback) = notifier.0.callback.lend() {
             notifier.0.core.call(|| callback(&notifier));
@@ -124,6 +171,7 @@ impl Object for NotifierInner {
 
     fn release(&self) {
         self.line.closed.store(true, Ordering::SeqCst);
+        self.waiters.wake_all(self.core.event_loop().inner());
     }
 
     fn drop_callbacks(&self) {

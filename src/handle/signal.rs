@@ -8,14 +8,15 @@ mod disposition;
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use mio::net::UnixStream;
 use signal_hook::SigId;
 use signal_hook::low_level::{pipe, unregister};
 
 use self::disposition::Claim;
-use super::{Core, Handle, Kind, Slot, impl_handle};
-use crate::error::Misuse;
+use super::{Core, Handle, Kind, Place, Slot, Waiters, impl_handle};
+use crate::error::{Canceled, Misuse};
 use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness};
 
 /// So many calls a handle gets in a turn, so that a callback that raises its own signal does not hold up the others.
@@ -44,11 +45,16 @@ const DELIVERIES_PER_TURN: u32 = 128;
 #[derive(Clone)]
 pub struct Signal(Rc<SignalInner>);
 
+type Callback = dyn FnMut(&Signal, i32);
+
 struct SignalInner {
     core: Core,
-    callback: Slot<dyn FnMut(&Signal, i32)>,
+    callback: Slot<Callback>,
     watch: RefCell<Option<Watch>>,
     one_shot: Cell<bool>,
+    has_callback: Cell<bool>,
+    /// Tasks that wait for a delivery.
+    waiters: Waiters,
     /// Waits for its go at the end of the batch.
     late: Cell<bool>,
 }
@@ -74,6 +80,8 @@ impl Signal {
             callback: Slot::empty(),
             watch: RefCell::new(None),
             one_shot: Cell::new(false),
+            has_callback: Cell::new(false),
+            waiters: Waiters::default(),
             late: Cell::new(false),
         });
         signal.core.enroll(&(Rc::clone(&signal) as Rc<dyn Object>));
@@ -107,6 +115,21 @@ impl Signal {
         self.start_with(signum, true, Box::new(cb))
     }
 
+    /// Watches the signal `signum` without a callback, for [`delivered`](Signal::delivered).
+    ///
+    /// Such a handle is not active, since it has nobody to call: the task that waits keeps the loop
+    /// running, and the handle is closed when the last clone is dropped.
+    ///
+    /// # Errors
+    /// As [`start`](Signal::start).
+    pub fn start_only(&self, signum: i32) -> io::Result<()> {
+        self.0.core.check_open()?;
+        self.0.watch(signum)?;
+        self.0.leave_callback();
+        self.0.callback.clear();
+        Ok(())
+    }
+
     /// Stops the calls. What was caught but not reported yet is dropped. Does nothing if the handle is not active.
     ///
     /// libuv: `uv_signal_stop`
@@ -120,28 +143,67 @@ impl Signal {
         self.0.watch.borrow().as_ref().map(|watch| watch.signum)
     }
 
-    fn start_with(
-        &self,
-        signum: i32,
-        one_shot: bool,
-        callback: Box<dyn FnMut(&Signal, i32)>,
-    ) -> io::Result<()> {
+    fn start_with(&self, signum: i32, one_shot: bool, callback: Box<Callback>) -> io::Result<()> {
         self.0.core.check_open()?;
-        if self.signum() != Some(signum) {
-            let watch = self.0.watch(signum)?;
-            self.0.stop();
-            self.0.watch.replace(Some(watch));
-            self.0.core.set_active(true);
-            self.0.core.pin();
-        }
+        self.0.watch(signum)?;
+        self.0.has_callback.set(true);
+        self.0.waiters.wake_all(self.event_loop().inner());
+        self.0.core.set_active(true);
+        self.0.core.pin();
         self.0.one_shot.set(one_shot);
         self.0.callback.set(callback);
         Ok(())
     }
+
+    /// A delivery, for a task.
+    pub(crate) fn poll_delivered(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<i32>> {
+        let inner = self.event_loop().inner();
+        let has_stopped = self.core().is_closing() || self.signum().is_none();
+        if has_stopped && place.take().is_some() {
+            return Poll::Ready(Err(Canceled.into()));
+        }
+        self.core().check_open()?;
+        if self.0.has_callback.get() {
+            return Poll::Ready(Err(Misuse::HasCallback.into()));
+        }
+        if has_stopped {
+            return Poll::Ready(Err(Misuse::NeverStarted.into()));
+        }
+        if !inner.tasks.may_go_on(context) {
+            return Poll::Pending;
+        }
+        match self.0.next_delivery() {
+            Some(signum) => {
+                self.stop_waiting(place);
+                Poll::Ready(Ok(signum))
+            }
+            None => {
+                self.0.waiters.wait(inner, place, context);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn stop_waiting(&self, place: &mut Place) {
+        self.0.waiters.leave(self.event_loop().inner(), place);
+    }
 }
 
 impl SignalInner {
-    fn watch(&self, signum: i32) -> io::Result<Watch> {
+    /// Watches `signum` from now on, instead of another signal if there is one.
+    fn watch(&self, signum: i32) -> io::Result<()> {
+        if self
+            .watch
+            .borrow()
+            .as_ref()
+            .is_some_and(|watch| watch.signum == signum)
+        {
+            return Ok(());
+        }
         if signum <= 0 || signal_hook::consts::FORBIDDEN.contains(&signum) {
             return Err(Misuse::BadSignal.into());
         }
@@ -150,18 +212,26 @@ impl SignalInner {
         let claim = Claim::on(signum)?;
         // It refuses numbers that the system does not know.
         let action = pipe::register(signum, writer).map_err(|_| Misuse::BadSignal)?;
-        let mut socket = UnixStream::from_std(reader);
-        let token = self.core.key().token();
-        let poller = &self.core.event_loop().inner().poller;
-        let registered =
-            poller.with_registry(|r| r.register(&mut socket, token, mio::Interest::READABLE));
-        let watch = Watch {
+        let mut watch = Watch {
             signum,
             action,
-            socket,
+            socket: UnixStream::from_std(reader),
             _claim: claim,
         };
-        registered.map(|()| watch)
+        self.core
+            .event_loop()
+            .inner()
+            .poller
+            .with_registry(|registry| {
+                registry.register(
+                    &mut watch.socket,
+                    self.core.key().token(),
+                    mio::Interest::READABLE,
+                )
+            })?;
+        self.stop();
+        self.watch.replace(Some(watch));
+        Ok(())
     }
 
     fn stop(&self) {
@@ -170,6 +240,14 @@ impl SignalInner {
             let poller = &self.core.event_loop().inner().poller;
             let _ = poller.with_registry(|registry| registry.deregister(&mut watch.socket));
             drop(watch);
+            self.leave_callback();
+            self.waiters.wake_all(self.core.event_loop().inner());
+        }
+    }
+
+    /// There is nobody to call any more.
+    fn leave_callback(&self) {
+        if self.has_callback.replace(false) {
             self.core.set_active(false);
             self.core.unpin();
         }
@@ -224,6 +302,10 @@ impl Object for SignalInner {
 
     fn late(self: Rc<Self>) {
         self.late.set(false);
+        if !self.has_callback.get() {
+            self.waiters.wake_all(self.core.event_loop().inner());
+            return;
+        }
         let mut unread = ResumeUnlessEmpty(Some(&self));
         for _ in 0..DELIVERIES_PER_TURN {
             let Some(signum) = self.next_delivery() else {

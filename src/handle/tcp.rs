@@ -9,13 +9,15 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::Location;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use self::listener::Listener;
-use super::{Core, Handle, Kind, impl_handle};
+use super::{Core, Handle, Kind, Place, impl_handle};
 use crate::addr::IntoAddr;
 use crate::error::{Canceled, Misuse};
 use crate::event_loop::{
@@ -23,6 +25,9 @@ use crate::event_loop::{
 };
 use crate::request::{OnDrop, Origin, Request, Ticket};
 use crate::stream::{Stream, StreamHandle, Transport};
+
+/// The backlog of a listener that `accept_next` starts.
+const DEFAULT_BACKLOG: u32 = 128;
 
 /// A TCP socket: a client's connection, a server's connection, or a listener.
 ///
@@ -94,7 +99,11 @@ impl Tcp {
     /// libuv: `uv_tcp_init`
     #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Tcp {
-        let core = Core::new(event_loop, Kind::Tcp);
+        Tcp::new_at(event_loop, Location::caller())
+    }
+
+    fn new_at(event_loop: &LoopHandle, place: &'static Location<'static>) -> Tcp {
+        let core = Core::new_at(event_loop, Kind::Tcp, place);
         let tcp = Rc::new(TcpInner {
             stream: Stream::new(core),
             extra: RefCell::new(None),
@@ -560,9 +569,48 @@ impl Tcp {
             return Err(Misuse::NotListening.into());
         };
         let stream = listener.take(self)?;
-        let accepted = Tcp::new(self.event_loop());
+        self.accepted(stream, Location::caller())
+    }
+
+    /// A connection that was accepted, as a handle.
+    fn accepted(
+        &self,
+        stream: mio::net::TcpStream,
+        place: &'static Location<'static>,
+    ) -> io::Result<Tcp> {
+        let accepted = Tcp::new_at(self.event_loop(), place);
         accepted.0.stream.adopt(stream, false)?;
         Ok(accepted)
+    }
+
+    /// The next connection, for a task that called `accept_next` at `called_from`.
+    pub(crate) fn poll_accept(
+        &self,
+        place: &mut Place,
+        called_from: &'static Location<'static>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Tcp>> {
+        match self.core().check_open() {
+            Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
+            open => open?,
+        }
+        if self.extra(|extra| extra.fresh.is_some()) {
+            self.listen_only(DEFAULT_BACKLOG)?;
+        }
+        let Some(listener) = self.extra(|extra| extra.listener.clone()) else {
+            return Poll::Ready(Err(Misuse::NotListening.into()));
+        };
+        let stream = ready!(listener.poll_accept(self, place, context))?;
+        Poll::Ready(self.accepted(stream, called_from))
+    }
+
+    /// A future of `accept_next` is gone.
+    pub(crate) fn stop_accepting(&self, place: &mut Place) {
+        if place.is_some() {
+            if let Some(listener) = self.extra(|extra| extra.listener.clone()) {
+                listener.leave(self, place);
+            }
+        }
     }
 }
 

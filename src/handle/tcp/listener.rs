@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
 
 use log::warn;
 
 use super::{Tcp, TcpInner};
+use crate::error::Misuse;
 use crate::event_loop::{Expire, Nanos, Object, TimerKey, is_out_of_descriptors};
-use crate::handle::{Core, Slot};
+use crate::handle::{Core, Place, Slot, Waiters};
 
 pub(super) type Callback = dyn FnMut(&Tcp, io::Result<()>);
 
@@ -30,6 +32,8 @@ pub(super) struct Listener {
     /// The shortage of descriptors of this burst was reported.
     reported: Cell<bool>,
     resting: Cell<Option<TimerKey>>,
+    /// Tasks in `accept_next`.
+    waiters: Waiters,
 }
 
 /// What one attempt to accept came to.
@@ -58,10 +62,12 @@ impl Listener {
             callback: Slot::empty(),
             has_callback: callback.is_some(),
             announced: Cell::new(None),
-            readable: Cell::new(false),
+            // Without a callback nobody looks before somebody asks.
+            readable: Cell::new(callback.is_none()),
             busy: Cell::new(false),
             reported: Cell::new(false),
             resting: Cell::new(None),
+            waiters: Waiters::default(),
         };
         if let Some(callback) = callback {
             listener.callback.set(callback);
@@ -77,12 +83,14 @@ impl Listener {
     /// The poll saw a connection.
     pub(super) fn ready(&self, tcp: &Tcp) {
         self.readable.set(true);
+        self.waiters.wake_all(tcp.event_loop().inner());
         self.pass(tcp);
     }
 
     /// The next go after the budget ran out, a late accept, or a rest.
     pub(super) fn resume(&self, tcp: &Tcp) {
         self.busy.set(false);
+        self.waiters.wake_all(tcp.event_loop().inner());
         self.pass(tcp);
     }
 
@@ -121,6 +129,53 @@ impl Listener {
             }
         }
         drop(self.announced.take());
+        self.waiters.wake_all(inner);
+    }
+
+    /// The next connection, for a task. Running out of descriptors is no error here: a loop that ends with the first
+    /// error would end the server.
+    pub(super) fn poll_accept(
+        &self,
+        tcp: &Tcp,
+        place: &mut Place,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<mio::net::TcpStream>> {
+        let inner = tcp.event_loop().inner();
+        if self.has_callback {
+            return Poll::Ready(Err(Misuse::HasCallback.into()));
+        }
+        while self.readable.get() && self.resting_is_over() {
+            if !inner.tasks.may_go_on(context) {
+                return Poll::Pending;
+            }
+            match self.attempt(tcp) {
+                Attempt::Accepted(stream) => {
+                    self.leave(tcp, place);
+                    return Poll::Ready(Ok(stream));
+                }
+                Attempt::Empty => {}
+                Attempt::Shed(err) => {
+                    if self.is_first_report() {
+                        warn!(
+                            "the listener made at {} turns clients away: {err}",
+                            tcp.created_at()
+                        );
+                    }
+                }
+                Attempt::Stuck(err) if is_shortage(&err) => self.rest(tcp),
+                Attempt::Stuck(err) => {
+                    self.leave(tcp, place);
+                    return Poll::Ready(Err(err));
+                }
+            }
+        }
+        self.waiters.wait(inner, place, context);
+        Poll::Pending
+    }
+
+    /// A future of `accept_next` is done or dropped.
+    pub(super) fn leave(&self, tcp: &Tcp, place: &mut Place) {
+        self.waiters.leave(tcp.event_loop().inner(), place);
     }
 
     pub(super) fn describe(&self) -> String {
@@ -279,6 +334,11 @@ impl Drop for PassEnd<'_> {
             self.listener.pass_later(self.tcp);
         }
     }
+}
+
+/// True for what the system may have again in a moment.
+fn is_shortage(err: &io::Error) -> bool {
+    is_out_of_descriptors(err) || matches!(err.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
 }
 
 struct RestIsOver(Weak<TcpInner>);

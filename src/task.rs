@@ -1,0 +1,391 @@
+//! Tasks: futures that the loop drives. What users see of them.
+
+mod await_callback;
+mod block_on;
+mod run_queue;
+mod streams;
+mod time;
+mod waker;
+
+use std::any::Any;
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use log::error;
+
+pub use self::await_callback::{AwaitCallback, Resume, await_callback};
+#[cfg(feature = "signal")]
+pub use self::streams::Delivered;
+pub use self::streams::{AcceptNext, Notified, ReadInto, ReadOnce, ReadWith};
+pub use self::time::{
+    Elapsed, Interval, Sleep, YieldNow, interval, sleep, sleep_until, timeout, yield_now,
+};
+
+pub(crate) use self::block_on::{NoRoot, Root};
+pub(crate) use self::run_queue::{TaskKey, Tasks};
+
+use crate::error::Canceled;
+use crate::event_loop::{LoopHandle, current};
+
+/// Spawns a task on the loop that runs on this thread.
+///
+/// The task is first polled at the next point where tasks run: in the same turn when this is called by an I/O callback
+/// or a task. It keeps the loop running until it ends, whether its [`JoinHandle`] is held or not.
+///
+/// # Panics
+/// When no loop runs on this thread. [`LoopHandle::spawn`] works at any time.
+#[track_caller]
+pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+    running_loop("spawn").spawn(future)
+}
+
+/// Spawns a task that nobody waits for, on the loop that runs on this thread. Its failure is not lost: an `Err` that it
+/// returns and a panic are logged as errors, with the place of this call.
+///
+/// ```
+/// use luvio::{Loop, Tcp};
+/// use std::io;
+///
+/// async fn echo(client: Tcp) -> io::Result<()> {
+///     while let Some(data) = client.read_once().await? {
+///         client.write(data).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// async fn serve(server: Tcp) -> io::Result<()> {
+///     loop {
+///         let client = server.accept_next().await?;
+///         luvio::go(echo(client));
+///     }
+/// }
+/// # let event_loop = Loop::new()?;
+/// # let server = Tcp::new(&event_loop);
+/// # server.bind("127.0.0.1:0")?;
+/// # event_loop.go(serve(server));
+/// # event_loop.run_mode(luvio::RunMode::NoWait)?;
+/// # Ok::<(), io::Error>(())
+/// ```
+///
+/// # Panics
+/// When no loop runs on this thread. [`LoopHandle::go`] works at any time.
+///
+/// luv_async: `go`
+#[track_caller]
+pub fn go<R: Report + 'static>(future: impl Future<Output = R> + 'static) {
+    running_loop("go").go(future);
+}
+
+#[track_caller]
+fn running_loop(function: &str) -> LoopHandle {
+    current().unwrap_or_else(|| {
+        panic!("luvio::{function} was called where no loop runs; call {function} on a LoopHandle instead")
+    })
+}
+
+impl LoopHandle {
+    /// Spawns a task on this loop, which need not be running yet. Otherwise as [`spawn`](crate::spawn()).
+    ///
+    /// On a loop that is gone the future is dropped, and the [`JoinHandle`] yields [`JoinError::Canceled`].
+    #[track_caller]
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+        let task = Task::new(future, Location::caller(), keep_for_joiner);
+        let key = Tasks::insert(self, Rc::clone(&task) as Rc<dyn Runs>);
+        JoinHandle {
+            task,
+            event_loop: self.clone(),
+            key,
+        }
+    }
+
+    /// Spawns a task that nobody waits for on this loop, which need not be running yet. Otherwise as
+    /// [`go`](crate::go()).
+    #[track_caller]
+    pub fn go<R: Report + 'static>(&self, future: impl Future<Output = R> + 'static) {
+        let task = Task::new(future, Location::caller(), |task: &Task<R>, output| {
+            output.report_from(task.place)
+        });
+        task.has_joiner.set(false);
+        Tasks::insert(self, task);
+    }
+}
+
+/// What a task given to [`go`](crate::go()) may return: nothing, or a `Result<(), E>` whose error is logged. Sealed.
+pub trait Report: private::Sealed {
+    #[doc(hidden)]
+    fn report_from(self, place: &'static Location<'static>);
+}
+
+mod private {
+    use std::fmt::Display;
+
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<E: Display> Sealed for Result<(), E> {}
+}
+
+impl Report for () {
+    fn report_from(self, _: &'static Location<'static>) {}
+}
+
+impl<E: fmt::Display> Report for Result<(), E> {
+    fn report_from(self, place: &'static Location<'static>) {
+        if let Err(err) = self {
+            error!("the task spawned at {place} failed: {err}");
+        }
+    }
+}
+
+/// A task, as the loop sees it.
+pub(crate) trait Runs {
+    /// Polls the future once. True if the task is over.
+    fn poll(&self, context: &mut Context<'_>) -> bool;
+
+    /// Drops the future. The task is over, with this error.
+    fn end(&self, error: JoinError);
+
+    /// True if the task is to be ended instead of polled.
+    fn is_aborted(&self) -> bool;
+
+    fn place(&self) -> &'static Location<'static>;
+}
+
+/// The state of a task, shared with its `JoinHandle`.
+struct Task<T> {
+    /// Absent while it is polled and after the end.
+    future: Cell<Option<Pin<Box<dyn Future<Output = T>>>>>,
+    outcome: Cell<Option<Result<T, JoinError>>>,
+    joiner: Cell<Option<Waker>>,
+    has_joiner: Cell<bool>,
+    aborted: Cell<bool>,
+    finished: Cell<bool>,
+    place: &'static Location<'static>,
+    /// What becomes of the output.
+    deliver: fn(&Task<T>, T),
+}
+
+impl<T: 'static> Task<T> {
+    fn new(
+        future: impl Future<Output = T> + 'static,
+        place: &'static Location<'static>,
+        deliver: fn(&Task<T>, T),
+    ) -> Rc<Task<T>> {
+        Rc::new(Task {
+            future: Cell::new(Some(Box::pin(future))),
+            outcome: Cell::new(None),
+            joiner: Cell::new(None),
+            has_joiner: Cell::new(true),
+            aborted: Cell::new(false),
+            finished: Cell::new(false),
+            place,
+            deliver,
+        })
+    }
+
+    fn finish(&self, outcome: Result<T, JoinError>) {
+        self.finished.set(true);
+        match outcome {
+            Ok(output) => (self.deliver)(self, output),
+            Err(error) if self.has_joiner.get() => self.outcome.set(Some(Err(error))),
+            Err(error) => self.log_unheard(&error),
+        }
+        if let Some(joiner) = self.joiner.take() {
+            joiner.wake();
+        }
+    }
+
+    fn log_unheard(&self, error: &JoinError) {
+        if let JoinError::Panicked(payload) = error {
+            error!(
+                "the task spawned at {} panicked: {}",
+                self.place,
+                panic_text(&**payload)
+            );
+        }
+    }
+}
+
+fn keep_for_joiner<T>(task: &Task<T>, output: T) {
+    if task.has_joiner.get() {
+        task.outcome.set(Some(Ok(output)));
+    }
+}
+
+impl<T: 'static> Runs for Task<T> {
+    fn poll(&self, context: &mut Context<'_>) -> bool {
+        let Some(mut future) = self.future.take() else {
+            return true;
+        };
+        match future.as_mut().poll(context) {
+            Poll::Pending => {
+                self.future.set(Some(future));
+                false
+            }
+            Poll::Ready(output) => {
+                // Before anybody hears of the end, what the future held is released.
+                drop(future);
+                self.finish(Ok(output));
+                true
+            }
+        }
+    }
+
+    fn end(&self, error: JoinError) {
+        drop(self.future.take());
+        if !self.finished.get() {
+            self.finish(Err(error));
+        }
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.aborted.get()
+    }
+
+    fn place(&self) -> &'static Location<'static> {
+        self.place
+    }
+}
+
+/// Waits for a task, or lets go of it. A future that yields the task's output.
+///
+/// Dropping it detaches the task, which goes on.
+pub struct JoinHandle<T> {
+    task: Rc<Task<T>>,
+    event_loop: LoopHandle,
+    key: TaskKey,
+}
+
+impl<T> JoinHandle<T> {
+    /// Ends the task: its future is dropped at the next point where tasks run, and the handle yields
+    /// [`JoinError::Canceled`]. A task that has ended already is not affected.
+    pub fn abort(&self) {
+        if !self.task.finished.get() {
+            self.task.aborted.set(true);
+            self.event_loop.inner().tasks.schedule(self.key);
+        }
+    }
+
+    /// True if the task has ended, in whatever way.
+    pub fn is_finished(&self) -> bool {
+        self.task.finished.get()
+    }
+
+    /// Lets the loop end although the task has not. It goes on as long as something else keeps the loop running.
+    pub fn unref(&self) {
+        self.event_loop.inner().tasks.set_ref(self.key, false);
+    }
+
+    /// Lets the task keep the loop running, as it does from the start.
+    pub fn ref_(&self) {
+        self.event_loop.inner().tasks.set_ref(self.key, true);
+    }
+}
+
+/// # Cancel safety
+/// Dropping the handle loses nothing but the result; the task goes on.
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(outcome) = self.task.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        assert!(
+            !self.task.finished.get(),
+            "a JoinHandle was polled again after it was ready"
+        );
+        set_waker(&self.task.joiner, context);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.task.has_joiner.set(false);
+        if let Some(Err(JoinError::Panicked(payload))) = self.task.outcome.take() {
+            error!(
+                "the task spawned at {} panicked: {}",
+                self.task.place,
+                panic_text(&*payload)
+            );
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("spawned_at", &format_args!("{}", self.task.place))
+            .field("finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a task has no output.
+pub enum JoinError {
+    /// It panicked, with this payload.
+    Panicked(Box<dyn Any + Send>),
+    /// It was aborted, or its loop was dropped.
+    Canceled,
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Panicked(payload) => f
+                .debug_tuple("Panicked")
+                .field(&panic_text(&**payload))
+                .finish(),
+            JoinError::Canceled => f.write_str("Canceled"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Panicked(payload) => {
+                write!(f, "the task panicked: {}", panic_text(&**payload))
+            }
+            JoinError::Canceled => f.write_str("the task was canceled"),
+        }
+    }
+}
+
+impl Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> io::Error {
+        match error {
+            JoinError::Panicked(payload) => {
+                io::Error::other(format!("a task panicked: {}", panic_text(&*payload)))
+            }
+            JoinError::Canceled => Canceled.into(),
+        }
+    }
+}
+
+/// What a panic said, if it said it in words.
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
+}
+
+/// Leaves the waker of `context` in `slot`, in place of an older one.
+fn set_waker(slot: &Cell<Option<Waker>>, context: &Context<'_>) {
+    let waker = match slot.take() {
+        Some(waker) if waker.will_wake(context.waker()) => waker,
+        _ => context.waker().clone(),
+    };
+    slot.set(Some(waker));
+}

@@ -1,0 +1,294 @@
+//! The tasks of a loop: which there are, which are ready, and how many polls they get in a turn.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use slab::Slab;
+
+use super::waker::WakerPair;
+use super::{JoinError, Root, Runs};
+use crate::event_loop::{AliveKind, AliveReason, LoopHandle, LoopInner, Mailbox};
+
+/// So many operations of luvio may be ready at once within one poll of a task; the next one sends
+/// the task to the end of the queue. Otherwise a task with a peer as fast as itself would never
+/// return to the loop.
+const OPERATIONS_PER_POLL: u32 = 128;
+
+/// Wakers of tasks that are over, kept for new ones.
+const SPARE_WAKERS: usize = 1024;
+
+/// Names a task of a loop: slot and serial number, so that a late wake cannot reach another task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskKey(pub(crate) u64);
+
+impl TaskKey {
+    /// The future of `block_on`.
+    pub(crate) const ROOT: TaskKey = TaskKey(u64::MAX);
+    /// A task that never was.
+    const NONE: TaskKey = TaskKey(u64::MAX - 1);
+
+    fn new(slot: usize, serial: u32) -> TaskKey {
+        TaskKey(((slot as u64) << 32) | u64::from(serial))
+    }
+
+    fn slot(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+}
+
+struct Entry {
+    key: TaskKey,
+    task: Rc<dyn Runs>,
+    referenced: bool,
+    /// Absent while the task is polled.
+    waker: Option<WakerPair>,
+}
+
+/// The tasks of a loop.
+pub(crate) struct Tasks {
+    entries: RefCell<Slab<Entry>>,
+    next_serial: Cell<u32>,
+    ready: RefCell<VecDeque<TaskKey>>,
+    /// Tasks that let a poll for I/O go by.
+    yielded: RefCell<Vec<Waker>>,
+    /// Tasks that keep the loop alive, the future of `block_on` included.
+    referenced: Cell<usize>,
+    /// What is left of this turn's polls.
+    budget: Cell<u32>,
+    /// What is left of this poll's operations.
+    operations: Cell<u32>,
+    spare_wakers: RefCell<Vec<WakerPair>>,
+}
+
+impl Tasks {
+    pub(crate) fn new(budget: u32) -> Tasks {
+        Tasks {
+            entries: RefCell::default(),
+            next_serial: Cell::new(0),
+            ready: RefCell::default(),
+            yielded: RefCell::default(),
+            referenced: Cell::new(0),
+            budget: Cell::new(budget),
+            operations: Cell::new(OPERATIONS_PER_POLL),
+            spare_wakers: RefCell::default(),
+        }
+    }
+
+    /// Adds a task, ready to be polled for the first time.
+    pub(crate) fn insert(event_loop: &LoopHandle, task: Rc<dyn Runs>) -> TaskKey {
+        if event_loop.is_gone() {
+            task.end(JoinError::Canceled);
+            return TaskKey::NONE;
+        }
+        let inner = event_loop.inner();
+        let tasks = &inner.tasks;
+        let serial = tasks.next_serial.get();
+        tasks.next_serial.set(serial.wrapping_add(1));
+        let mut entries = tasks.entries.borrow_mut();
+        let vacant = entries.vacant_entry();
+        let key = TaskKey::new(vacant.key(), serial);
+        let waker = tasks.waker_for(&inner.mailbox, key);
+        waker.shared.mark_scheduled();
+        vacant.insert(Entry {
+            key,
+            task,
+            referenced: true,
+            waker: Some(waker),
+        });
+        drop(entries);
+        tasks.count_referenced(true);
+        tasks.push_ready(key);
+        key
+    }
+
+    fn waker_for(&self, mailbox: &Arc<Mailbox>, key: TaskKey) -> WakerPair {
+        match self.spare_wakers.borrow_mut().pop() {
+            Some(spare) => {
+                spare.reuse_for(key);
+                spare
+            }
+            None => WakerPair::new(mailbox, key),
+        }
+    }
+
+    /// Puts a task that was woken at the end of the queue.
+    #[inline]
+    pub(crate) fn push_ready(&self, key: TaskKey) {
+        self.ready.borrow_mut().push_back(key);
+    }
+
+    /// Has a task looked at although nobody woke it.
+    pub(crate) fn schedule(&self, key: TaskKey) {
+        let waker = self.with_entry(key, |entry| {
+            entry.waker.as_ref().map(|pair| pair.waker.clone())
+        });
+        match waker {
+            Some(Some(waker)) => waker.wake(),
+            // It is being polled right now.
+            Some(None) => self.push_ready(key),
+            None => {}
+        }
+    }
+
+    pub(crate) fn set_ref(&self, key: TaskKey, referenced: bool) {
+        let was = self.with_entry(key, |entry| mem::replace(&mut entry.referenced, referenced));
+        if was.is_some_and(|was| was != referenced) {
+            self.count_referenced(referenced);
+        }
+    }
+
+    /// One more (or one less) task, or future of `block_on`, that keeps the loop alive.
+    pub(crate) fn count_referenced(&self, more: bool) {
+        let count = self.referenced.get();
+        self.referenced
+            .set(if more { count + 1 } else { count - 1 });
+    }
+
+    /// How many tasks keep the loop alive, the future of `block_on` included.
+    #[inline]
+    pub(crate) fn referenced(&self) -> usize {
+        self.referenced.get()
+    }
+
+    /// True if a task is ready or waits for nothing but the next poll.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty() || !self.yielded.borrow().is_empty()
+    }
+
+    /// True if a ready task may still be polled in this turn.
+    pub(crate) fn may_run(&self) -> bool {
+        self.budget.get() > 0 && !self.ready.borrow().is_empty()
+    }
+
+    /// Wakes the task after the next poll for I/O.
+    pub(crate) fn wake_after_poll(&self, waker: Waker) {
+        self.yielded.borrow_mut().push(waker);
+    }
+
+    /// A poll for I/O has gone by: a new budget, and those who waited for that are ready.
+    pub(crate) fn begin_turn(&self, budget: u32) {
+        self.budget.set(budget);
+        if self.yielded.borrow().is_empty() {
+            return;
+        }
+        for waker in self.yielded.take() {
+            waker.wake();
+        }
+    }
+
+    /// Counts an operation that was ready at once. False if the task has had its share: it was put
+    /// at the end of the queue, and the operation has to wait.
+    #[inline]
+    pub(crate) fn may_go_on(&self, context: &Context<'_>) -> bool {
+        let left = self.operations.get();
+        if left == 0 {
+            self.operations.set(OPERATIONS_PER_POLL);
+            context.waker().wake_by_ref();
+            return false;
+        }
+        self.operations.set(left - 1);
+        true
+    }
+
+    /// Polls ready tasks, first woken first, until none is left or the turn's budget is used up. A
+    /// task that is woken meanwhile still gets its turn.
+    pub(crate) fn run(inner: &LoopInner, root: &mut dyn Root) {
+        let tasks = &inner.tasks;
+        while tasks.budget.get() > 0 {
+            let Some(key) = tasks.ready.borrow_mut().pop_front() else {
+                return;
+            };
+            tasks.budget.set(tasks.budget.get() - 1);
+            tasks.operations.set(OPERATIONS_PER_POLL);
+            if key == TaskKey::ROOT {
+                root.poll();
+            } else {
+                tasks.run_one(inner, key);
+            }
+        }
+    }
+
+    fn run_one(&self, inner: &LoopInner, key: TaskKey) {
+        let take = |entry: &mut Entry| Some((Rc::clone(&entry.task), entry.waker.take()?));
+        let Some(Some((task, waker))) = self.with_entry(key, take) else {
+            return;
+        };
+        waker.shared.mark_running();
+        let is_over = if task.is_aborted() {
+            task.end(JoinError::Canceled);
+            true
+        } else {
+            let mut context = Context::from_waker(&waker.waker);
+            let poll = || inner.watch("task", task.place(), || task.poll(&mut context));
+            // The unwinding drops the future, and nobody else can see the state that it leaves.
+            match catch_unwind(AssertUnwindSafe(poll)) {
+                Ok(is_over) => is_over,
+                Err(payload) => {
+                    task.end(JoinError::Panicked(payload));
+                    true
+                }
+            }
+        };
+        if is_over {
+            self.remove(key, waker);
+        } else {
+            self.with_entry(key, |entry| entry.waker = Some(waker));
+        }
+    }
+
+    fn remove(&self, key: TaskKey, waker: WakerPair) {
+        let mut entries = self.entries.borrow_mut();
+        let is_there = entries
+            .get(key.slot())
+            .is_some_and(|entry| entry.key == key);
+        let removed = is_there.then(|| entries.remove(key.slot()));
+        drop(entries);
+        if removed.as_ref().is_some_and(|entry| entry.referenced) {
+            self.count_referenced(false);
+        }
+        drop(removed);
+        let mut spare = self.spare_wakers.borrow_mut();
+        if spare.len() < SPARE_WAKERS && waker.is_unshared() {
+            spare.push(waker);
+        }
+    }
+
+    /// What keeps the loop alive.
+    pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>) {
+        let entries = self.entries.borrow();
+        let referenced = entries
+            .iter()
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.referenced);
+        reasons.extend(referenced.map(|entry| AliveReason {
+            kind: AliveKind::Task,
+            place: entry.task.place(),
+            state: "not ended".to_string(),
+        }));
+    }
+
+    /// The loop is being dropped: ends every task.
+    pub(crate) fn dispose(&self) {
+        let entries = mem::take(&mut *self.entries.borrow_mut());
+        self.referenced.set(0);
+        for (_, entry) in entries {
+            entry.task.end(JoinError::Canceled);
+        }
+        self.ready.take();
+        drop(self.yielded.take());
+        self.spare_wakers.take();
+    }
+
+    fn with_entry<R>(&self, key: TaskKey, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let mut entries = self.entries.borrow_mut();
+        entries
+            .get_mut(key.slot())
+            .filter(|entry| entry.key == key)
+            .map(f)
+    }
+}

@@ -1,0 +1,83 @@
+//! What a coroutine allocates: something when it is made and started, nothing for a round trip.
+
+#![allow(unsafe_code)] // a global allocator that counts cannot be written without
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use luvio::coroutine::{Coroutine, Resumed};
+
+struct CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is handed on to the system's allocator; the counter is a plain thread-local
+// cell without a destructor, so that reaching it neither allocates nor fails.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are passed on unchanged.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on unchanged.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// How often `run` allocates on this thread.
+fn allocations(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn coroutine_takes_four_allocations_at_most() {
+    let made = allocations(|| {
+        let co = Coroutine::new(async |co| co.yield_([0_u64; 100]).await);
+        assert!(matches!(co.resume(()), Ok(Resumed::Yielded(_))));
+    });
+    assert!((1..=4).contains(&made), "{made}");
+}
+
+#[test]
+fn resumes_and_yields_do_not_allocate() {
+    let co = Coroutine::<u64, u64>::new_with(async |co, mut value| {
+        loop {
+            value = co.yield_(value + 1).await;
+        }
+    });
+    assert_eq!(co.resume(0), Ok(Resumed::Yielded(1)));
+    let round_trips = allocations(|| {
+        for i in 0..10_000 {
+            assert_eq!(co.resume(i), Ok(Resumed::Yielded(i + 1)));
+        }
+    });
+    assert_eq!(round_trips, 0);
+}
+
+#[test]
+fn async_resumes_do_not_allocate() {
+    let co = Coroutine::new(async |co| {
+        loop {
+            co.yield_(1).await;
+        }
+    });
+    assert_eq!(co.resume(()), Ok(Resumed::Yielded(1)));
+    let round_trips = allocations(|| {
+        for _ in 0..10_000 {
+            let poll = pin!(co.resume_async(())).poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(poll, Poll::Ready(Ok(Resumed::Yielded(1))));
+        }
+    });
+    assert_eq!(round_trips, 0);
+}

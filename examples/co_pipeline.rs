@@ -110,15 +110,9 @@ fn arguments() -> Result<(u64, u64), String> {
     let mut arguments = env::args_os().skip(1);
     let mut number = |name, default| match arguments.next() {
         None => Ok(default),
-        Some(text) => text
-            .to_str()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| {
-                format!(
-                    "{name} must be a whole number from 0 to {}, not {text:?}",
-                    u64::MAX
-                )
-            }),
+        Some(text) => text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            format!("{name} must be a whole number from 0 to {}, not {text:?}", u64::MAX)
+        }),
     };
     let (n, start) = (number("N", 10)?, number("START", 1)?);
     match arguments.next() {

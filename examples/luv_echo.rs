@@ -95,10 +95,6 @@ fn serve(addr: std::net::SocketAddr) -> io::Result<()> {
         signal.start(signum, on_signal)?;
         signal.unref();
     }
-    writeln!(
-        io::stdout(),
-        "Echo server listening on {}",
-        server.local_addr()?
-    )?;
+    writeln!(io::stdout(), "Echo server listening on {}", server.local_addr()?)?;
     event_loop.run()
 }

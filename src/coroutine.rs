@@ -218,20 +218,12 @@ impl<Y: 'static, R: 'static, T: 'static> Coroutine<Y, R, T> {
         F: FnOnce(Yielder<Y, R>, R) -> Fut + 'static,
         Fut: Future<Output = T> + 'static,
     {
-        let shared = Rc::new(Shared {
-            state: Cell::new(State::Suspended),
-            exchange: Exchange::new(),
-        });
+        let shared =
+            Rc::new(Shared { state: Cell::new(State::Suspended), exchange: Exchange::new() });
         let start: Start<Y, R, T> = Box::new(move |yielder, first| Box::pin(body(yielder, first)));
         let start = Cell::new(Some(start));
         let body = Cell::new(None);
-        Self {
-            inner: Rc::new(Inner {
-                shared,
-                start,
-                body,
-            }),
-        }
+        Self { inner: Rc::new(Inner { shared, start, body }) }
     }
 
     /// Runs the body until it yields or returns; `arg` is what its pending
@@ -329,10 +321,7 @@ impl<Y: 'static, R: 'static, T: 'static> Coroutine<Y, R, T> {
     ///
     /// Lua: `coroutine.resume`
     pub fn resume_async(&self, arg: R) -> ResumeAsync<'_, Y, R, T> {
-        ResumeAsync {
-            coroutine: self,
-            drive: Drive::Start(arg),
-        }
+        ResumeAsync { coroutine: self, drive: Drive::Start(arg) }
     }
 
     /// What the coroutine is doing at this moment.
@@ -396,11 +385,8 @@ impl<Y: 'static, R: 'static, T: 'static> Coroutine<Y, R, T> {
             }
             Poll::Pending => {
                 let offered = shared.exchange.take_value();
-                entered.state_after = if offered.is_some() {
-                    State::Suspended
-                } else {
-                    when_blocked
-                };
+                entered.state_after =
+                    if offered.is_some() { State::Suspended } else { when_blocked };
                 body.set(Some(future));
                 drop(entered);
                 offered.map_or(Poll::Pending, |value| Poll::Ready(Resumed::Yielded(value)))
@@ -413,15 +399,9 @@ impl<Y, R, T> Coroutine<Y, R, T> {
     /// Calls the closure that makes the body.
     #[cold]
     fn start(&self, first: Option<R>) -> BodyFuture<T> {
-        let start = self
-            .inner
-            .start
-            .take()
-            .expect("a coroutine at rest has a body or its start");
+        let start = self.inner.start.take().expect("a coroutine at rest has a body or its start");
         let first = first.expect("the resume that starts a body brings its argument");
-        let yielder = Yielder {
-            shared: Rc::clone(&self.inner.shared),
-        };
+        let yielder = Yielder { shared: Rc::clone(&self.inner.shared) };
         start(yielder, first)
     }
 }
@@ -458,10 +438,7 @@ impl<Y, R> Yielder<Y, R> {
     ///
     /// Lua: `coroutine.yield`
     pub fn yield_(&self, value: Y) -> Yield<'_, Y, R> {
-        Yield {
-            shared: &self.shared,
-            progress: Progress::Unpolled(value),
-        }
+        Yield { shared: &self.shared, progress: Progress::Unpolled(value) }
     }
 }
 
@@ -506,9 +483,7 @@ impl<Y: 'static> FusedIterator for Coroutine<Y> {}
 
 impl<Y, R, T> Clone for Coroutine<Y, R, T> {
     fn clone(&self) -> Self {
-        Self {
-            inner: Rc::clone(&self.inner),
-        }
+        Self { inner: Rc::clone(&self.inner) }
     }
 }
 
@@ -522,9 +497,7 @@ impl<Y, R, T> fmt::Debug for Coroutine<Y, R, T> {
 
 impl<Y, R> fmt::Debug for Yielder<Y, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Yielder")
-            .field("status", &self.shared.status())
-            .finish_non_exhaustive()
+        f.debug_struct("Yielder").field("status", &self.shared.status()).finish_non_exhaustive()
     }
 }
 
@@ -623,9 +596,7 @@ impl<Y, R, T> Unpin for ResumeAsync<'_, Y, R, T> {}
 
 impl<Y, R, T> fmt::Debug for ResumeAsync<'_, Y, R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResumeAsync")
-            .field("coroutine", self.coroutine)
-            .finish_non_exhaustive()
+        f.debug_struct("ResumeAsync").field("coroutine", self.coroutine).finish_non_exhaustive()
     }
 }
 
@@ -718,11 +689,7 @@ impl<'a> Entered<'a> {
         let depth = DEPTH.get() + 1;
         DEPTH.set(depth);
         state.set(State::Entered(depth));
-        Self {
-            state,
-            depth,
-            state_after: State::Dead,
-        }
+        Self { state, depth, state_after: State::Dead }
     }
 }
 

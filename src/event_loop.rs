@@ -190,9 +190,7 @@ impl Loop {
             gone: Cell::new(false),
         };
         Ok(Loop {
-            handle: LoopHandle {
-                inner: Rc::new(inner),
-            },
+            handle: LoopHandle { inner: Rc::new(inner) },
             #[cfg(not(mio_unsupported_force_poll_poll))]
             registry,
         })
@@ -286,9 +284,7 @@ impl Drop for Loop {
 
 impl fmt::Debug for Loop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loop")
-            .field("alive", &self.is_alive())
-            .finish_non_exhaustive()
+        f.debug_struct("Loop").field("alive", &self.is_alive()).finish_non_exhaustive()
     }
 }
 
@@ -431,9 +427,7 @@ impl LoopHandle {
 
 impl fmt::Debug for LoopHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoopHandle")
-            .field("alive", &self.is_alive())
-            .finish_non_exhaustive()
+        f.debug_struct("LoopHandle").field("alive", &self.is_alive()).finish_non_exhaustive()
     }
 }
 
@@ -449,10 +443,7 @@ impl Running<'_> {
             return Err(Misuse::NestedRun.into());
         }
         event_loop.inner.mailbox.wake_up();
-        Ok(Running {
-            event_loop,
-            _current: Current::enter(event_loop),
-        })
+        Ok(Running { event_loop, _current: Current::enter(event_loop) })
     }
 }
 
@@ -516,20 +507,11 @@ impl LoopInner {
             return Ok(());
         }
         let sleeps = may_sleep && self.may_sleep();
-        trace!(
-            "poll, {}",
-            if sleeps {
-                "may sleep"
-            } else {
-                "does not sleep"
-            }
-        );
+        trace!("poll, {}", if sleeps { "may sleep" } else { "does not sleep" });
         let polled = match sleeps {
             false => self.poller.wait(|| Some(Duration::ZERO)).map(drop),
             true if self.clock.is_virtual() => self.sleep_virtually(),
-            true => self
-                .sleep(|| self.time_to_next_timer(|| self.clock.fresh()))
-                .map(drop),
+            true => self.sleep(|| self.time_to_next_timer(|| self.clock.fresh())).map(drop),
         };
         self.clock.update();
         polled
@@ -637,11 +619,8 @@ impl LoopInner {
         }
         // Requests that finished before the close are reported before it, too.
         if !self.pending.is_empty() {
-            let chosen = |owner| {
-                self.handles
-                    .get(owner)
-                    .is_some_and(|object| object.core().is_closing())
-            };
+            let chosen =
+                |owner| self.handles.get(owner).is_some_and(|object| object.core().is_closing());
             self.run_first_pending(self.pending.bring_forward(chosen));
         }
         for _ in 0..count {
@@ -660,9 +639,7 @@ impl LoopInner {
     /// Runs the timers that are due when the pass begins.
     fn run_timers(&self) {
         let now = self.clock.now();
-        self.timers
-            .borrow_mut()
-            .collect_due(now, &mut self.due.borrow_mut());
+        self.timers.borrow_mut().collect_due(now, &mut self.due.borrow_mut());
         while let Some(key) = pop(&self.due) {
             let timer = self.timers.borrow_mut().remove(key);
             if let Some(timer) = timer {
@@ -688,10 +665,7 @@ impl LoopInner {
 
     /// How long it is until the next timer. The clock is read only if there is one.
     fn time_to_next_timer(&self, now: impl FnOnce() -> Nanos) -> Option<Duration> {
-        self.timers
-            .borrow_mut()
-            .next_due()
-            .map(|due| sleep_until(now(), due))
+        self.timers.borrow_mut().next_due().map(|due| sleep_until(now(), due))
     }
 
     fn is_alive(&self) -> bool {
@@ -712,11 +686,7 @@ impl LoopInner {
 impl LoopInner {
     /// An error if the loop runs already.
     pub(crate) fn check_not_running(&self) -> Result<(), Misuse> {
-        if self.running.get() {
-            Err(Misuse::NestedRun)
-        } else {
-            Ok(())
-        }
+        if self.running.get() { Err(Misuse::NestedRun) } else { Ok(()) }
     }
 
     /// Starts a timer; it is kept alive until it expires or is disarmed.
@@ -744,6 +714,7 @@ impl LoopInner {
         self.resuming.borrow_mut().push_back(object);
     }
 
+    #[cfg(feature = "signal")]
     /// Calls `object.late()` after the other I/O callbacks of this turn.
     pub(crate) fn call_late(&self, object: Rc<dyn Object>) {
         self.late.borrow_mut().push_back(object);
@@ -778,9 +749,7 @@ impl LoopInner {
 
     /// The buffer that reads use, or another one of its size while that is lent.
     pub(crate) fn take_buffer(&self) -> Box<[u8]> {
-        self.buffer
-            .take()
-            .unwrap_or_else(|| vec![0; self.limits.read_chunk].into_boxed_slice())
+        self.buffer.take().unwrap_or_else(|| vec![0; self.limits.read_chunk].into_boxed_slice())
     }
 
     pub(crate) fn return_buffer(&self, buffer: Box<[u8]>) {
@@ -795,10 +764,7 @@ impl LoopInner {
         place: &Location<'_>,
         callback: impl FnOnce() -> R,
     ) -> R {
-        let start = self
-            .limits
-            .slow_callback
-            .map(|threshold| (threshold, Instant::now()));
+        let start = self.limits.slow_callback.map(|threshold| (threshold, Instant::now()));
         let result = callback();
         if let Some((threshold, start)) = start {
             let taken = start.elapsed();
@@ -823,11 +789,7 @@ impl LoopInner {
             object.discard_requests();
             object.drop_callbacks();
         }
-        drop((
-            self.idle.take_all(),
-            self.prepare.take_all(),
-            self.check.take_all(),
-        ));
+        drop((self.idle.take_all(), self.prepare.take_all(), self.check.take_all()));
         let timers = self.timers.borrow_mut().take_all();
         drop(timers);
         drop((self.due.take(), self.notified.take()));
@@ -840,11 +802,7 @@ impl LoopInner {
 
 fn count(counter: &Cell<usize>, more: bool) {
     debug_assert!(more || counter.get() > 0, "a count below zero");
-    counter.set(if more {
-        counter.get() + 1
-    } else {
-        counter.get() - 1
-    });
+    counter.set(if more { counter.get() + 1 } else { counter.get() - 1 });
 }
 
 fn pop<T>(queue: &RefCell<VecDeque<T>>) -> Option<T> {

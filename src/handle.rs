@@ -256,9 +256,7 @@ impl Core {
     /// Runs a callback of this handle.
     #[inline]
     pub(crate) fn call<R>(&self, callback: impl FnOnce() -> R) -> R {
-        self.event_loop
-            .inner()
-            .watch(self.kind, self.place, callback)
+        self.event_loop.inner().watch(self.kind, self.place, callback)
     }
 
     /// The first step of closing: inactive, no event any more; `release` gives the descriptor back. The rest happens in
@@ -319,11 +317,7 @@ impl Core {
         } else {
             return;
         };
-        reasons.push(AliveReason {
-            kind: AliveKind::Handle(self.kind),
-            place: self.place,
-            state,
-        });
+        reasons.push(AliveReason { kind: AliveKind::Handle(self.kind), place: self.place, state });
     }
 }
 

@@ -16,6 +16,8 @@ pub mod coroutine;
 mod error;
 mod event_loop;
 mod handle;
+#[cfg(feature = "futures")]
+mod io;
 mod request;
 mod stream;
 mod task;
@@ -31,6 +33,10 @@ pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
 pub use self::handle::{Handle, Kind};
+#[cfg(all(feature = "futures", feature = "signal"))]
+pub use self::io::Deliveries;
+#[cfg(feature = "futures")]
+pub use self::io::Incoming;
 pub use self::request::{Canceler, Request};
 #[cfg(feature = "signal")]
 pub use self::task::Delivered;

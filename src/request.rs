@@ -73,18 +73,12 @@ enum State<T> {
 impl<T: 'static> Request<T> {
     /// A request that was over at once.
     pub(crate) fn finished(origin: Origin, result: io::Result<T>) -> Request<T> {
-        Request {
-            origin,
-            state: State::Finished(result),
-        }
+        Request { origin, state: State::Finished(result) }
     }
 
     /// A request that ends when its handle, whose close has begun, is closed.
     pub(crate) fn closing(origin: Origin, value: T) -> Request<T> {
-        Request {
-            origin,
-            state: State::Closing(value),
-        }
+        Request { origin, state: State::Closing(value) }
     }
 
     /// A request that is under way, and the ticket by which its handle finishes it.
@@ -95,13 +89,7 @@ impl<T: 'static> Request<T> {
     ) -> (Request<T>, Rc<Ticket<T>>) {
         origin.event_loop.inner().count_request(true);
         let ticket = Ticket::new(origin.clone(), operation, on_drop);
-        (
-            Request {
-                origin,
-                state: State::Shared(Rc::clone(&ticket)),
-            },
-            ticket,
-        )
+        (Request { origin, state: State::Shared(Rc::clone(&ticket)) }, ticket)
     }
 
     /// Calls `done` with the result, once, in a later pass: the next pending pass after the operation has ended.
@@ -113,9 +101,7 @@ impl<T: 'static> Request<T> {
             State::Shared(ticket) => {
                 ticket.listener.set(done);
                 if !ticket.finished.get() {
-                    return Canceler {
-                        ticket: Some(ticket),
-                    };
+                    return Canceler { ticket: Some(ticket) };
                 }
                 ticket.queue();
             }
@@ -183,10 +169,8 @@ impl<T: Unpin + 'static> Future for Request<T> {
             },
             State::Closing(value) => {
                 let ticket = Ticket::new(self.origin.clone(), "close", OnDrop::GoOn);
-                let at_close = Rc::new(AtClose {
-                    ticket: Rc::clone(&ticket),
-                    value: Cell::new(Some(value)),
-                });
+                let at_close =
+                    Rc::new(AtClose { ticket: Rc::clone(&ticket), value: Cell::new(Some(value)) });
                 match self.origin.owner() {
                     Some(handle) => handle.core().wait_for_close(at_close),
                     None => at_close.run(),
@@ -216,9 +200,7 @@ impl<T> fmt::Debug for Request<T> {
             State::Shared(ticket) if ticket.finished.get() => "finished",
             State::Shared(_) | State::Closing(_) => "under way",
         };
-        f.debug_struct("Request")
-            .field("state", &state)
-            .finish_non_exhaustive()
+        f.debug_struct("Request").field("state", &state).finish_non_exhaustive()
     }
 }
 
@@ -306,17 +288,11 @@ impl<T: 'static> Ticket<T> {
 
     /// The same while the loop is being dropped: no callback is called any more.
     pub(crate) fn finish_silently(self: Rc<Self>) {
-        self.settle(Err(Canceled.into()), |ticket| {
-            drop(ticket.listener.replace(Listener::Nobody))
-        });
+        self.settle(Err(Canceled.into()), |ticket| drop(ticket.listener.replace(Listener::Nobody)));
     }
 
     pub(crate) fn reason(&self, state: String) -> AliveReason {
-        AliveReason {
-            kind: AliveKind::Request(self.operation),
-            place: self.origin.place,
-            state,
-        }
+        AliveReason { kind: AliveKind::Request(self.operation), place: self.origin.place, state }
     }
 
     fn settle(self: Rc<Self>, result: io::Result<T>, call: impl FnOnce(&Rc<Self>)) {
@@ -349,16 +325,8 @@ impl<T: 'static> Ticket<T> {
     /// Has the callback run in the next pending pass.
     fn queue(self: &Rc<Self>) {
         let job = Job::Completion(Rc::clone(self) as Rc<dyn Runnable>);
-        let Origin {
-            event_loop,
-            owner,
-            place,
-        } = &self.origin;
-        event_loop.inner().queue(Pending {
-            owner: *owner,
-            place,
-            job,
-        });
+        let Origin { event_loop, owner, place } = &self.origin;
+        event_loop.inner().queue(Pending { owner: *owner, place, job });
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<io::Result<T>> {
@@ -395,11 +363,7 @@ impl<T> Ticket<T> {
 
 impl<T> Cancel for Ticket<T> {
     fn cancel(&self) -> bool {
-        !self.finished.get()
-            && self
-                .origin
-                .owner()
-                .is_some_and(|owner| owner.cancel(self.id()))
+        !self.finished.get() && self.origin.owner().is_some_and(|owner| owner.cancel(self.id()))
     }
 }
 

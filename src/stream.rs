@@ -15,6 +15,8 @@
 mod write_queue;
 
 use std::cell::{Cell, RefCell};
+#[cfg(feature = "futures")]
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -84,6 +86,9 @@ mod is {
     pub(super) const READING: u16 = 1 << 5;
     /// A task waits for data.
     pub(super) const AWAITED: u16 = 1 << 6;
+    /// … and it does so by the futures-io traits, whose waits cannot be dropped: anybody else may
+    /// take over.
+    pub(super) const AWAITED_BY_TRAIT: u16 = 1 << 14;
     /// Writes are waiting in the queue.
     pub(super) const QUEUED: u16 = 1 << 7;
     /// Shutdown was called.
@@ -120,12 +125,17 @@ struct Outgoing {
     /// Who waits for the shutdown: at most one shutdown and those who finish the stream.
     shutdown: Vec<Rc<Ticket<()>>>,
     drains: Vec<Rc<Ticket<()>>>,
+    /// The task that waits for room, by the futures-io traits.
+    writer: Option<Waker>,
     high_water: Option<usize>,
 }
 
 impl Outgoing {
     fn is_needed(&self) -> bool {
-        self.has_requests() || !self.drains.is_empty() || self.high_water.is_some()
+        self.has_requests()
+            || !self.drains.is_empty()
+            || self.writer.is_some()
+            || self.high_water.is_some()
     }
 
     fn has_requests(&self) -> bool {
@@ -135,8 +145,7 @@ impl Outgoing {
     /// The next request in the order in which close reports them.
     fn pop(&mut self) -> Option<Rc<Ticket<()>>> {
         let next = self.connect.take().or_else(|| self.writes.pop());
-        next.or_else(|| pop_first(&mut self.shutdown))
-            .or_else(|| pop_first(&mut self.drains))
+        next.or_else(|| pop_first(&mut self.shutdown)).or_else(|| pop_first(&mut self.drains))
     }
 }
 
@@ -194,9 +203,9 @@ impl<H: StreamHandle> Stream<H> {
         self.stop_connect_limit();
         self.drop_socket();
         self.cut_off_reader();
+        self.wake_writer();
         let was_reading = self.is(is::READING);
-        self.flags
-            .set(self.flags.get() & (is::PINNED | is::RESUMING));
+        self.flags.set(self.flags.get() & (is::PINNED | is::RESUMING));
         if was_reading {
             self.core.set_active(false);
             self.reader.clear();
@@ -212,16 +221,15 @@ impl<H: StreamHandle> Stream<H> {
     pub(crate) fn release(&self) {
         self.stop_connect_limit();
         self.cut_off_reader();
-        self.flags
-            .set(self.flags.get() & (is::SHOWN | is::RESUMING));
+        self.wake_writer();
+        self.flags.set(self.flags.get() & (is::SHOWN | is::RESUMING));
         self.drop_socket();
     }
 
     /// In the closing phase: the next request that close cut short gets its error.
     pub(crate) fn call_next_request(&self) -> bool {
         let next = self.pop_request();
-        next.map(|ticket| ticket.finish_now(Err(Canceled.into())))
-            .is_some()
+        next.map(|ticket| ticket.finish_now(Err(Canceled.into()))).is_some()
     }
 
     /// The loop is gone: nobody is called.
@@ -239,13 +247,7 @@ impl<H: StreamHandle> Stream<H> {
     pub(crate) fn cancel(&self, request: RequestId) -> bool {
         let is_it = |ticket: &Rc<Ticket<()>>| ticket.id() == request;
         let mut outgoing = self.outgoing.borrow_mut();
-        let Some(Outgoing {
-            connect,
-            writes,
-            drains,
-            ..
-        }) = outgoing.as_deref_mut()
-        else {
+        let Some(Outgoing { connect, writes, drains, .. }) = outgoing.as_deref_mut() else {
             return false;
         };
         if connect.as_ref().is_some_and(is_it) {
@@ -303,9 +305,7 @@ impl<H: StreamHandle> Stream<H> {
         // epoll and kqueue forget a socket when its last descriptor is closed. Where there may be another descriptor,
         // or another selector, it has to be said.
         if !SHORT_MEANS_DRAINED || self.is(is::SHOWN) {
-            let _ = inner
-                .poller
-                .with_registry(|registry| registry.deregister(&mut socket));
+            let _ = inner.poller.with_registry(|registry| registry.deregister(&mut socket));
         }
         drop(socket);
         inner.descriptor_closed();
@@ -324,6 +324,7 @@ impl<H: StreamHandle> Drop for Stream<H> {
 impl<H: StreamHandle> Stream<H> {
     pub(crate) fn read_start(&self, handle: &H, callback: Box<ReadCallback<H>>) -> io::Result<()> {
         self.check_can_read()?;
+        self.cut_off_reader();
         self.set(is::READING);
         self.core.set_active(true);
         self.update_hold();
@@ -348,7 +349,8 @@ impl<H: StreamHandle> Stream<H> {
 
     fn check_can_read(&self) -> Result<(), Misuse> {
         self.core.check_open()?;
-        if self.is(is::READING | is::AWAITED) {
+        let is_awaited = self.is(is::AWAITED) && !self.is(is::AWAITED_BY_TRAIT);
+        if self.is(is::READING) || is_awaited {
             Err(Misuse::AlreadyReading)
         } else if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
             Err(Misuse::NotConnected)
@@ -370,18 +372,14 @@ impl<H: StreamHandle> Stream<H> {
         }
         let inner = self.core.event_loop().inner();
         let _resume = ResumeIfReadable(handle);
-        let mut buffer = BorrowedBuffer {
-            handle,
-            buffer: inner.take_buffer(),
-        };
+        let mut buffer = BorrowedBuffer { handle, buffer: inner.take_buffer() };
         for _ in 0..inner.limits.reads_per_turn {
             match self.receive(&mut buffer.buffer) {
                 Ok(None) => break,
                 Ok(Some(0)) => self.end_reading(handle, Ok(None)),
                 Ok(Some(length)) => {
                     if let Some(mut callback) = self.reader.lend() {
-                        self.core
-                            .call(|| callback(handle, Ok(Some(&buffer.buffer[..length]))));
+                        self.core.call(|| callback(handle, Ok(Some(&buffer.buffer[..length]))));
                     }
                 }
                 Err(err) => {
@@ -463,7 +461,7 @@ impl<H: StreamHandle> Stream<H> {
     /// The future that waited for data is gone; what arrives stays with the system.
     pub(crate) fn stop_awaiting(&self, waits: &mut bool) {
         if std::mem::take(waits) && self.is(is::AWAITED) {
-            self.unset(is::AWAITED);
+            self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
             drop(self.read_waker.take());
         }
@@ -484,6 +482,7 @@ impl<H: StreamHandle> Stream<H> {
             return Poll::Ready(Ok(()));
         }
         if !*waits {
+            self.cut_off_reader();
             *waits = true;
             self.set(is::AWAITED);
             inner.count_outside(true);
@@ -516,7 +515,7 @@ impl<H: StreamHandle> Stream<H> {
     /// Ends the wait of the task that waits for data; it finds out when it is polled.
     fn cut_off_reader(&self) {
         if self.is(is::AWAITED) {
-            self.unset(is::AWAITED);
+            self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
             if let Some(waker) = self.read_waker.take() {
                 waker.wake();
@@ -534,12 +533,7 @@ struct BorrowedBuffer<'a, H: StreamHandle> {
 impl<H: StreamHandle> Drop for BorrowedBuffer<'_, H> {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        self.handle
-            .stream()
-            .core
-            .event_loop()
-            .inner()
-            .return_buffer(buffer);
+        self.handle.stream().core.event_loop().inner().return_buffer(buffer);
     }
 }
 
@@ -646,10 +640,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// True if a shutdown waits for its turn.
     pub(crate) fn is_shutting_down(&self) -> bool {
-        self.outgoing
-            .borrow()
-            .as_ref()
-            .is_some_and(|outgoing| !outgoing.shutdown.is_empty())
+        self.outgoing.borrow().as_ref().is_some_and(|outgoing| !outgoing.shutdown.is_empty())
     }
 
     /// True if closing now would lose nothing that was accepted for writing, and would tell the peer so.
@@ -663,10 +654,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn write_queue_size(&self) -> usize {
-        self.outgoing
-            .borrow()
-            .as_ref()
-            .map_or(0, |outgoing| outgoing.writes.bytes())
+        self.outgoing.borrow().as_ref().map_or(0, |outgoing| outgoing.writes.bytes())
     }
 
     pub(crate) fn set_high_water(&self, bytes: usize) {
@@ -691,11 +679,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn high_water(&self) -> usize {
-        let own = self
-            .outgoing
-            .borrow()
-            .as_ref()
-            .and_then(|outgoing| outgoing.high_water);
+        let own = self.outgoing.borrow().as_ref().and_then(|outgoing| outgoing.high_water);
         own.unwrap_or(self.core.event_loop().inner().limits.high_water)
     }
 
@@ -771,24 +755,13 @@ impl<H: StreamHandle> Stream<H> {
         impl Expire for Pause {
             fn expire(self: Rc<Self>) {
                 if let Some(object) = self.event_loop.inner().handles.get(self.key) {
-                    object.ready(Readiness {
-                        readable: false,
-                        read_closed: false,
-                        writable: true,
-                    });
+                    object.ready(Readiness { readable: false, read_closed: false, writable: true });
                 }
             }
         }
         let event_loop = self.core.event_loop();
-        let due = event_loop
-            .inner()
-            .clock
-            .now()
-            .saturating_add(OUT_OF_BUFFERS_PAUSE);
-        let pause = Pause {
-            key: self.core.key(),
-            event_loop: event_loop.clone(),
-        };
+        let due = event_loop.inner().clock.now().saturating_add(OUT_OF_BUFFERS_PAUSE);
+        let pause = Pause { key: self.core.key(), event_loop: event_loop.clone() };
         event_loop.inner().arm(due, Rc::new(pause));
     }
 
@@ -865,11 +838,8 @@ impl<H: StreamHandle> Stream<H> {
 
     /// After the queue became shorter, in whatever way.
     fn after_progress(&self) {
-        let is_empty = self
-            .outgoing
-            .borrow()
-            .as_ref()
-            .is_none_or(|outgoing| outgoing.writes.is_empty());
+        let is_empty =
+            self.outgoing.borrow().as_ref().is_none_or(|outgoing| outgoing.writes.is_empty());
         if is_empty {
             self.unset(is::QUEUED);
             if self.is(is::CONNECTED) {
@@ -880,7 +850,15 @@ impl<H: StreamHandle> Stream<H> {
             }
         }
         self.finish_drains();
+        self.wake_writer();
         self.update_hold();
+    }
+
+    /// There is room, or there never will be.
+    fn wake_writer(&self) {
+        if let Some(waker) = self.pop_with(|outgoing| outgoing.writer.take()) {
+            waker.wake();
+        }
     }
 
     fn finish_drains(&self) {
@@ -899,10 +877,97 @@ impl<H: StreamHandle> Stream<H> {
         if self.is(is::LOSSY) {
             return Err(Misuse::ShutDown.into());
         }
-        self.socket
-            .borrow()
-            .as_ref()
-            .map_or(Ok(()), H::Transport::shut_down)
+        self.socket.borrow().as_ref().map_or(Ok(()), H::Transport::shut_down)
+    }
+}
+
+// ---- for the futures-io traits -------------------------------------------------------------------
+
+#[cfg(feature = "futures")]
+impl<H: StreamHandle> Stream<H> {
+    /// Reads once, into a buffer of the caller's. 0 is the end of the stream.
+    pub(crate) fn poll_read_into(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut waits = self.has(is::AWAITED | is::AWAITED_BY_TRAIT);
+        let received = loop {
+            match self.poll_readable(&mut waits, context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(err)) => break Poll::Ready(Err(err)),
+                Poll::Pending => break Poll::Pending,
+            }
+            if let Some(received) = self.receive_awaited(&mut waits, buffer) {
+                break Poll::Ready(received);
+            }
+        };
+        if waits {
+            self.set(is::AWAITED_BY_TRAIT);
+        }
+        received
+    }
+
+    /// Sends what there is room for, once nothing else waits to be sent.
+    pub(crate) fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check_can_write()?;
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if self.can_send_now() && self.is(is::WRITABLE) {
+            if !self.core.event_loop().inner().tasks.may_go_on(context) {
+                return Poll::Pending;
+            }
+            let sent = match slices {
+                [slice] => self.send(slice)?,
+                _ => {
+                    let first = &slices[..slices.len().min(MAX_SLICES)];
+                    self.attempt(|socket| socket.send_vectored(first), length)?
+                }
+            };
+            if sent > 0 || length == 0 {
+                return Poll::Ready(Ok(sent));
+            }
+        }
+        self.wait_to_write(context);
+        Poll::Pending
+    }
+
+    /// Waits until everything accepted for writing is with the kernel.
+    pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.core.check_open()?;
+        if self.is(is::CONNECTING | is::QUEUED) {
+            self.wait_to_write(context);
+            return Poll::Pending;
+        }
+        Poll::Ready(if self.is(is::LOSSY) { Err(Misuse::ShutDown.into()) } else { Ok(()) })
+    }
+
+    /// Shuts down, and waits until that is done.
+    pub(crate) fn poll_shutdown(
+        &self,
+        origin: Origin,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.is(is::SHUT) {
+            let mut request = self.end_writing(origin);
+            if request.is_finished() {
+                return std::pin::Pin::new(&mut request).poll(context);
+            }
+        }
+        self.poll_flush(context)
+    }
+
+    fn wait_to_write(&self, context: &Context<'_>) {
+        let waker = context.waker().clone();
+        let mut replaced = None;
+        self.with_outgoing(|outgoing| replaced = outgoing.writer.replace(waker));
+        drop(replaced);
     }
 }
 
@@ -940,11 +1005,7 @@ impl<H: StreamHandle> Stream<H> {
 
     pub(crate) fn is_active(&self) -> bool {
         self.core.is_active()
-            || self
-                .outgoing
-                .borrow()
-                .as_ref()
-                .is_some_and(|outgoing| outgoing.has_requests())
+            || self.outgoing.borrow().as_ref().is_some_and(|outgoing| outgoing.has_requests())
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -962,10 +1023,7 @@ impl<H: StreamHandle> Stream<H> {
             return;
         };
         reasons.extend(
-            outgoing
-                .connect
-                .iter()
-                .map(|ticket| ticket.reason("not connected yet".into())),
+            outgoing.connect.iter().map(|ticket| ticket.reason("not connected yet".into())),
         );
         let writes = outgoing.writes.waiting();
         reasons.extend(
@@ -989,6 +1047,9 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     fn go_on(&self, handle: &H) {
         self.write_pass(handle);
+        if self.is(is::WRITABLE) {
+            self.wake_writer();
+        }
         self.wake_reader();
         self.read_pass(handle);
     }
@@ -997,11 +1058,7 @@ impl<H: StreamHandle> Stream<H> {
         if !self.is(is::WRITABLE) {
             return;
         }
-        let connected = self
-            .socket
-            .borrow()
-            .as_ref()
-            .map_or(Ok(false), H::Transport::connected);
+        let connected = self.socket.borrow().as_ref().map_or(Ok(false), H::Transport::connected);
         match connected {
             Ok(false) => self.unset(is::WRITABLE),
             Err(err) => self.fail_connect(err),
@@ -1033,26 +1090,18 @@ impl<H: StreamHandle> Stream<H> {
     fn resume_later(&self, handle: &H) {
         if !self.is(is::RESUMING) {
             self.set(is::RESUMING);
-            self.core
-                .event_loop()
-                .inner()
-                .resume_next_turn(handle.object());
+            self.core.event_loop().inner().resume_next_turn(handle.object());
         }
     }
 
     /// Has the loop keep the handle alive exactly while there is something to do that nobody needs to hold it for.
     fn update_hold(&self) {
         let mut outgoing = self.outgoing.borrow_mut();
-        if outgoing
-            .as_ref()
-            .is_some_and(|outgoing| !outgoing.is_needed())
-        {
+        if outgoing.as_ref().is_some_and(|outgoing| !outgoing.is_needed()) {
             *outgoing = None;
         }
         let is_busy = self.is(is::READING)
-            || outgoing
-                .as_ref()
-                .is_some_and(|outgoing| outgoing.has_requests());
+            || outgoing.as_ref().is_some_and(|outgoing| outgoing.has_requests());
         drop(outgoing);
         if is_busy == self.is(is::PINNED) || self.core.is_closing() {
             return;
@@ -1083,6 +1132,7 @@ impl<H: StreamHandle> Stream<H> {
                 writes: WriteQueue::new(),
                 shutdown: Vec::new(),
                 drains: Vec::new(),
+                writer: None,
                 high_water: None,
             })
         }));
@@ -1112,11 +1162,7 @@ impl<H: StreamHandle> Stream<H> {
 }
 
 fn pop_first<T>(list: &mut Vec<T>) -> Option<T> {
-    if list.is_empty() {
-        None
-    } else {
-        Some(list.remove(0))
-    }
+    if list.is_empty() { None } else { Some(list.remove(0)) }
 }
 
 /// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.

@@ -98,11 +98,7 @@ impl LoopHandle {
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         let task = Task::new(future, Location::caller(), keep_for_joiner);
         let key = Tasks::insert(self, Rc::clone(&task) as Rc<dyn Runs>);
-        JoinHandle {
-            task,
-            event_loop: self.clone(),
-            key,
-        }
+        JoinHandle { task, event_loop: self.clone(), key }
     }
 
     /// Spawns a task that nobody waits for on this loop, which need not be running yet. Otherwise as
@@ -203,11 +199,7 @@ impl<T: 'static> Task<T> {
 
     fn log_unheard(&self, error: &JoinError) {
         if let JoinError::Panicked(payload) = error {
-            error!(
-                "the task spawned at {} panicked: {}",
-                self.place,
-                panic_text(&**payload)
-            );
+            error!("the task spawned at {} panicked: {}", self.place, panic_text(&**payload));
         }
     }
 }
@@ -299,10 +291,7 @@ impl<T> Future for JoinHandle<T> {
         if let Some(outcome) = self.task.outcome.take() {
             return Poll::Ready(outcome);
         }
-        assert!(
-            !self.task.finished.get(),
-            "a JoinHandle was polled again after it was ready"
-        );
+        assert!(!self.task.finished.get(), "a JoinHandle was polled again after it was ready");
         set_waker(&self.task.joiner, context);
         Poll::Pending
     }
@@ -312,11 +301,7 @@ impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         self.task.has_joiner.set(false);
         if let Some(Err(JoinError::Panicked(payload))) = self.task.outcome.take() {
-            error!(
-                "the task spawned at {} panicked: {}",
-                self.task.place,
-                panic_text(&*payload)
-            );
+            error!("the task spawned at {} panicked: {}", self.task.place, panic_text(&*payload));
         }
     }
 }
@@ -341,10 +326,9 @@ pub enum JoinError {
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            JoinError::Panicked(payload) => f
-                .debug_tuple("Panicked")
-                .field(&panic_text(&**payload))
-                .finish(),
+            JoinError::Panicked(payload) => {
+                f.debug_tuple("Panicked").field(&panic_text(&**payload)).finish()
+            }
             JoinError::Canceled => f.write_str("Canceled"),
         }
     }
@@ -377,8 +361,7 @@ impl From<JoinError> for io::Error {
 /// What a panic said, if it said it in words.
 fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no text)")
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)")
 }
 
 /// Leaves the waker of `context` in `slot`, in place of an older one.

@@ -158,8 +158,7 @@ fn only_the_innermost_of_three_is_running() {
     let innermost = Coroutine::new(async move |co| co.yield_(statuses(&seen)).await);
     let middle = relay(innermost.clone());
     let outermost = relay(middle.clone());
-    all.borrow_mut()
-        .extend([outermost.clone(), middle, innermost]);
+    all.borrow_mut().extend([outermost.clone(), middle, innermost]);
     let expected = vec![Status::Normal, Status::Normal, Status::Running];
     assert_eq!(outermost.resume(()), Ok(Yielded(expected)));
     assert_eq!(statuses(&all), [Status::Suspended; 3]);
@@ -222,10 +221,7 @@ fn coroutine_cannot_be_resumed_by_the_one_that_it_resumed() {
 fn errors_read_as_in_lua() {
     let _limit = TimeLimit::start();
     assert_eq!(Dead.to_string(), "cannot resume dead coroutine");
-    assert_eq!(
-        NotSuspended.to_string(),
-        "cannot resume non-suspended coroutine"
-    );
+    assert_eq!(NotSuspended.to_string(), "cannot resume non-suspended coroutine");
     let blocked: Box<dyn std::error::Error> = Box::new(Blocked);
     assert!(blocked.to_string().contains("resume_async"), "{blocked}");
 }
@@ -235,10 +231,7 @@ fn debug_output_shows_the_status() {
     let _limit = TimeLimit::start();
     let co = Coroutine::<String>::new(async |co| co.yield_(format!("{co:?}")).await);
     assert_eq!(format!("{co:?}"), "Coroutine { status: Suspended, .. }");
-    assert_eq!(
-        co.resume(()),
-        Ok(Yielded("Yielder { status: Running, .. }".into()))
-    );
+    assert_eq!(co.resume(()), Ok(Yielded("Yielder { status: Running, .. }".into())));
     assert_eq!(co.resume(()), Ok(Returned(())));
     assert_eq!(format!("{co:?}"), "Coroutine { status: Dead, .. }");
     assert_eq!(
@@ -292,11 +285,7 @@ fn iterator_panics_when_the_body_blocks_instead_of_ending() {
     let text = panic_text(|| co.next());
     assert!(text.contains("resume_async"), "{text}");
     gate.open();
-    assert_eq!(
-        co.next(),
-        Some(1),
-        "the iterator's own panic is not the body's"
-    );
+    assert_eq!(co.next(), Some(1), "the iterator's own panic is not the body's");
 }
 
 #[test]
@@ -398,15 +387,8 @@ fn dropped_argument_may_resume_the_coroutine_in_its_destructor() {
     assert!(matches!(co.resume(nothing()), Err(Blocked)));
     gate.open();
     let nosy = ResumesWhenDropped(Some(co.clone()), Rc::clone(&seen));
-    assert!(
-        matches!(co.resume(nosy), Ok(Yielded(1))),
-        "nothing is borrowed, nothing is lost"
-    );
-    assert_eq!(
-        seen.get(),
-        2,
-        "the destructor found the coroutine suspended"
-    );
+    assert!(matches!(co.resume(nosy), Ok(Yielded(1))), "nothing is borrowed, nothing is lost");
+    assert_eq!(seen.get(), 2, "the destructor found the coroutine suspended");
 }
 
 #[test]
@@ -470,10 +452,7 @@ fn panic_in_the_closure_that_makes_the_body_leaves_the_coroutine_dead() {
 #[test]
 fn panic_drops_a_hand_written_body_once_and_finds_it_dead() {
     let _limit = TimeLimit::start();
-    struct Panics(
-        Rc<RefCell<Option<Coroutine<i32>>>>,
-        Rc<Cell<Option<Status>>>,
-    );
+    struct Panics(Rc<RefCell<Option<Coroutine<i32>>>>, Rc<Cell<Option<Status>>>);
     impl Future for Panics {
         type Output = ();
         fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
@@ -506,10 +485,7 @@ fn panic_in_an_inner_coroutine_unwinds_through_the_outer_one() {
         }
     });
     assert_eq!(panic_text(|| outer.resume(())), "deep");
-    assert_eq!(
-        (inner.status(), outer.status()),
-        (Status::Dead, Status::Dead)
-    );
+    assert_eq!((inner.status(), outer.status()), (Status::Dead, Status::Dead));
 }
 
 #[test]
@@ -585,9 +561,7 @@ fn finished_body_is_dropped_before_its_last_resume_returns() {
         }
     }
     let drops = Drops::new();
-    let body = Body {
-        _captured: drops.item(),
-    };
+    let body = Body { _captured: drops.item() };
     let co = Coroutine::<i32>::new(move |_| body);
     assert_eq!(co.resume(()), Ok(Returned(())));
     assert_eq!(drops.count(), 1);
@@ -679,10 +653,7 @@ fn joined_loops_merge_what_they_yield_and_each_gets_its_own_answers() {
         next = co.resume(-value);
     }
     assert_eq!(out, [10, 20, 11, 21, 12, 22]);
-    assert_eq!(
-        next,
-        Ok(Returned((vec![-10, -11, -12], vec![-20, -21, -22])))
-    );
+    assert_eq!(next, Ok(Returned((vec![-10, -11, -12], vec![-20, -21, -22]))));
 }
 
 #[test]
@@ -712,10 +683,7 @@ fn answer_wakes_the_waker_of_the_latest_poll_only() {
         future::poll_fn(|_| {
             for wakes in &inside {
                 let waker = Waker::from(Arc::clone(wakes));
-                if Pin::new(&mut pending)
-                    .poll(&mut Context::from_waker(&waker))
-                    .is_ready()
-                {
+                if Pin::new(&mut pending).poll(&mut Context::from_waker(&waker)).is_ready() {
                     return Poll::Ready(());
                 }
             }
@@ -725,12 +693,7 @@ fn answer_wakes_the_waker_of_the_latest_poll_only() {
     });
     assert_eq!(co.resume(()), Ok(Yielded(1)));
     assert_eq!(co.resume(()), Ok(Returned(())));
-    assert_eq!(
-        wakers
-            .each_ref()
-            .map(|wakes| wakes.0.load(Ordering::Relaxed)),
-        [0, 1]
-    );
+    assert_eq!(wakers.each_ref().map(|wakes| wakes.0.load(Ordering::Relaxed)), [0, 1]);
 }
 
 #[test]
@@ -777,11 +740,7 @@ fn answer_to_a_yield_that_was_dropped_is_dropped() {
     });
     assert_eq!(co.resume(0), Ok(Yielded(1)));
     gate.open();
-    assert_eq!(
-        co.resume(10),
-        Ok(Yielded(2)),
-        "10 went to a yield that was dropped"
-    );
+    assert_eq!(co.resume(10), Ok(Yielded(2)), "10 went to a yield that was dropped");
     assert_eq!(co.resume(20), Ok(Returned(20)));
 }
 
@@ -798,11 +757,7 @@ fn answer_waits_for_a_yield_that_is_polled_later() {
         (first.await, second)
     });
     assert_eq!(co.resume(0), Ok(Yielded(1)));
-    assert_eq!(
-        co.resume(10),
-        Err(Blocked),
-        "the answer is there, nobody looks"
-    );
+    assert_eq!(co.resume(10), Err(Blocked), "the answer is there, nobody looks");
     gate.open();
     assert_eq!(co.resume(20), Ok(Yielded(2)), "nobody asked for this one");
     assert_eq!(co.resume(30), Ok(Returned((10, 30))));
@@ -822,16 +777,10 @@ fn yielder_that_escaped_panics_outside_and_the_coroutine_stays_usable() {
     assert_eq!(co.resume(()), Ok(Yielded(1)));
     let yielder = escaped.take().expect("the body gave it away");
     let text = panic_text(|| poll_now(&mut yielder.yield_(9)));
-    assert!(
-        text.contains("attempt to yield from outside a coroutine"),
-        "{text}"
-    );
+    assert!(text.contains("attempt to yield from outside a coroutine"), "{text}");
     assert_eq!(co.resume(()), Ok(Yielded(2)));
     assert_eq!(co.resume(()), Ok(Returned(())));
-    assert!(
-        panic_text(|| poll_now(&mut yielder.yield_(9))).contains("outside"),
-        "also when dead"
-    );
+    assert!(panic_text(|| poll_now(&mut yielder.yield_(9))).contains("outside"), "also when dead");
 }
 
 #[test]
@@ -931,10 +880,7 @@ fn joined_yields_get_their_own_answers_whoever_is_polled_resumed_or_dropped_when
         assert!(answered >= PARTS * YIELDS / 2, "{answered}");
         assert!(seen.len() as u64 >= answered);
         seen.sort_unstable();
-        assert!(
-            seen.windows(2).all(|pair| pair[0] < pair[1]),
-            "each value goes out once at most"
-        );
+        assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "each value goes out once at most");
     }
 }
 
@@ -957,17 +903,9 @@ fn resume_async_waits_for_what_the_body_awaits() {
     assert!(task.poll().is_pending());
     assert_eq!(task.wakes(), 0);
     gate.open();
-    assert_eq!(
-        task.wakes(),
-        1,
-        "the body's await has got the waker of the task"
-    );
+    assert_eq!(task.wakes(), 1, "the body's await has got the waker of the task");
     assert!(task.poll().is_ready());
-    assert_eq!(
-        task.wakes(),
-        1,
-        "a resume that finds its yield ready wakes nobody"
-    );
+    assert_eq!(task.wakes(), 1, "a resume that finds its yield ready wakes nobody");
 }
 
 #[test]
@@ -1018,19 +956,11 @@ fn coroutine_is_taken_while_a_resume_async_waits() {
     let mut second = co.resume_async(());
     assert_eq!(poll_now(&mut second), Some(Err(NotSuspended)));
     drop(second);
-    assert_eq!(
-        co.status(),
-        Status::Normal,
-        "a refused resume releases nothing"
-    );
+    assert_eq!(co.status(), Status::Normal, "a refused resume releases nothing");
     gate.open();
     assert_eq!(poll_now(&mut first), Some(Ok(Yielded(1))));
     assert_eq!(co.status(), Status::Suspended);
-    assert_eq!(
-        co.resume(()),
-        Ok(Returned(())),
-        "before the finished future is dropped"
-    );
+    assert_eq!(co.resume(()), Ok(Returned(())), "before the finished future is dropped");
     drop(first);
     assert_eq!(co.status(), Status::Dead);
 }
@@ -1054,11 +984,7 @@ fn resume_async_dropped_half_way_leaves_the_coroutine_where_it_waits() {
     let mut again = co.resume_async(4);
     assert!(poll_now(&mut again).is_none());
     gate.open();
-    assert_eq!(
-        poll_now(&mut again),
-        Some(Ok(Yielded(2))),
-        "the answer 2 was not lost"
-    );
+    assert_eq!(poll_now(&mut again), Some(Ok(Yielded(2))), "the answer 2 was not lost");
     assert_eq!(co.resume(5), Ok(Returned(5)));
 }
 
@@ -1094,11 +1020,7 @@ fn joined_yields_work_under_resume_async_too() {
     });
     let task = Task::new(async move {
         assert_eq!(co.resume_async(0).await, Ok(Yielded(1)));
-        assert_eq!(
-            co.resume_async(10).await,
-            Ok(Yielded(2)),
-            "waits for the gate"
-        );
+        assert_eq!(co.resume_async(10).await, Ok(Yielded(2)), "waits for the gate");
         assert_eq!(co.resume_async(20).await, Ok(Returned((10, 20))));
     });
     assert!(task.poll().is_pending());
@@ -1136,8 +1058,7 @@ fn outer_and_inner_have_their_states_under_resume_async() {
     let same = inner.clone();
     let inner_co = Coroutine::new(async move |co| {
         inside.wait().await;
-        co.yield_((seen_outer.get().status(), same.get().status()))
-            .await;
+        co.yield_((seen_outer.get().status(), same.get().status())).await;
     });
     inner.set(&inner_co);
     let inner_too = inner_co.clone();
@@ -1150,22 +1071,13 @@ fn outer_and_inner_have_their_states_under_resume_async() {
     let outer_too = outer_co.clone();
     let task = Task::new(async move { outer_too.resume_async(()).await });
     assert!(task.poll().is_pending());
-    assert_eq!(
-        (outer_co.status(), inner_co.status()),
-        (Status::Normal, Status::Normal)
-    );
+    assert_eq!((outer_co.status(), inner_co.status()), (Status::Normal, Status::Normal));
     gate.open();
     let seen_by_the_inner_one = (Status::Normal, Status::Running);
     assert_eq!(task.poll(), Poll::Ready(Ok(Yielded(seen_by_the_inner_one))));
-    assert_eq!(
-        (outer_co.status(), inner_co.status()),
-        (Status::Suspended, Status::Suspended)
-    );
+    assert_eq!((outer_co.status(), inner_co.status()), (Status::Suspended, Status::Suspended));
     assert_eq!(outer_co.resume(()), Ok(Returned(())));
-    assert_eq!(
-        (outer_co.status(), inner_co.status()),
-        (Status::Dead, Status::Dead)
-    );
+    assert_eq!((outer_co.status(), inner_co.status()), (Status::Dead, Status::Dead));
 }
 
 #[test]
@@ -1184,18 +1096,11 @@ fn body_that_waits_in_resume_async_blocks_a_plain_resume() {
         }
     });
     assert_eq!(outer.resume(()), Err(Blocked));
-    assert_eq!(
-        (outer.status(), inner.status()),
-        (Status::Suspended, Status::Normal)
-    );
+    assert_eq!((outer.status(), inner.status()), (Status::Suspended, Status::Normal));
     gate.open();
     assert_eq!(outer.resume(()), Ok(Yielded(1)));
     drop(outer);
-    assert_eq!(
-        inner.status(),
-        Status::Suspended,
-        "the outer body's resume ended with it"
-    );
+    assert_eq!(inner.status(), Status::Suspended, "the outer body's resume ended with it");
 }
 
 #[test]
@@ -1234,11 +1139,7 @@ fn panic_unwinds_through_resume_async_and_leaves_the_coroutine_dead() {
     assert_eq!(panic_text(|| poll_now(&mut resume)), "late");
     assert_eq!(drops.count(), 1);
     drop(resume);
-    assert_eq!(
-        co.status(),
-        Status::Dead,
-        "the drop of the future does not revive it"
-    );
+    assert_eq!(co.status(), Status::Dead, "the drop of the future does not revive it");
     assert_eq!(co.resume(()), Err(Dead));
 }
 
@@ -1287,10 +1188,7 @@ impl<Y> Myself<Y> {
     }
 
     fn get(&self) -> Coroutine<Y> {
-        self.0
-            .borrow()
-            .clone()
-            .expect("it is set before the first resume")
+        self.0.borrow().clone().expect("it is set before the first resume")
     }
 }
 
@@ -1398,18 +1296,12 @@ impl Wake for Wakes {
 
 impl<'a, T> Task<'a, T> {
     fn new(future: impl Future<Output = T> + 'a) -> Self {
-        Self {
-            future: RefCell::new(Box::pin(future)),
-            wakes: Arc::default(),
-        }
+        Self { future: RefCell::new(Box::pin(future)), wakes: Arc::default() }
     }
 
     fn poll(&self) -> Poll<T> {
         let waker = Waker::from(Arc::clone(&self.wakes));
-        self.future
-            .borrow_mut()
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
+        self.future.borrow_mut().as_mut().poll(&mut Context::from_waker(&waker))
     }
 
     fn wakes(&self) -> usize {
@@ -1516,12 +1408,7 @@ impl Wake for Flag {
 impl<F: Future> WhenWoken<F> {
     fn of(parts: impl IntoIterator<Item = F>) -> Self {
         let woken = || Arc::new(Flag(AtomicBool::new(true)));
-        Self {
-            parts: parts
-                .into_iter()
-                .map(|part| (Box::pin(part), woken(), None))
-                .collect(),
-        }
+        Self { parts: parts.into_iter().map(|part| (Box::pin(part), woken(), None)).collect() }
     }
 }
 
@@ -1543,12 +1430,7 @@ where
         if self.parts.iter().any(|(_, _, value)| value.is_none()) {
             return Poll::Pending;
         }
-        Poll::Ready(
-            self.parts
-                .iter_mut()
-                .filter_map(|(_, _, value)| value.take())
-                .collect(),
-        )
+        Poll::Ready(self.parts.iter_mut().filter_map(|(_, _, value)| value.take()).collect())
     }
 }
 
@@ -1577,10 +1459,7 @@ fn panic_text<T>(panics: impl FnOnce() -> T) -> String {
         Ok(_) => panic!("it did not panic"),
         Err(payload) => match payload.downcast::<String>() {
             Ok(text) => *text,
-            Err(payload) => payload
-                .downcast::<&str>()
-                .expect("a panic with a text")
-                .to_string(),
+            Err(payload) => payload.downcast::<&str>().expect("a panic with a text").to_string(),
         },
     }
 }

@@ -46,17 +46,7 @@ fn zero_prints_nothing() {
 
 #[test]
 fn bad_n_is_one_line_on_standard_error_and_status_2() {
-    for bad in [
-        "ten",
-        "",
-        "-1",
-        "1.5",
-        "1e3",
-        " 5",
-        "5 ",
-        "18446744073709551616",
-        "a\nb",
-    ] {
+    for bad in ["ten", "", "-1", "1.5", "1e3", " 5", "5 ", "18446744073709551616", "a\nb"] {
         let run = run(&[bad]);
         assert_one_line_of_usage(&run, bad);
     }
@@ -78,16 +68,9 @@ fn n_that_is_not_unicode_is_one_line_of_usage_too() {
 #[test]
 fn square_that_overflows_64_bits_is_an_error_after_the_last_right_number() {
     let run = run(&["4294967299", "4294967294"]);
-    assert_eq!(
-        run.stdout,
-        lines([18446744056529682436, 18446744065119617025])
-    );
+    assert_eq!(run.stdout, lines([18446744056529682436, 18446744065119617025]));
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
-    assert!(
-        run.stderr.contains("4294967296 does not fit in 64 bits"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("4294967296 does not fit in 64 bits"), "{}", run.stderr);
     assert_eq!(run.status.code(), Some(1));
 }
 
@@ -95,10 +78,7 @@ fn square_that_overflows_64_bits_is_an_error_after_the_last_right_number() {
 fn largest_numbers_overflow_at_once() {
     let run = run(&["18446744073709551615", "18446744073709551615"]);
     assert_eq!(run.stdout, "");
-    assert_eq!(
-        (run.status.code(), run.stderr.lines().count()),
-        (Some(1), 1)
-    );
+    assert_eq!((run.status.code(), run.stderr.lines().count()), (Some(1), 1));
 }
 
 #[test]
@@ -108,9 +88,7 @@ fn million_lines_come_out_in_order() {
     let mut count = 0_u64;
     for line in run.stdout.lines() {
         count += 1;
-        let square = line
-            .strip_prefix("Consumer received: ")
-            .and_then(|text| text.parse().ok());
+        let square = line.strip_prefix("Consumer received: ").and_then(|text| text.parse().ok());
         assert_eq!(square, Some(count * count));
     }
     assert_eq!(count, 1_000_000);
@@ -131,21 +109,10 @@ fn reader_that_goes_away_ends_it_quietly() {
 #[cfg(target_os = "linux")]
 #[test]
 fn full_disk_is_an_error() {
-    let full = std::fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .expect("a Linux system");
-    let output = command()
-        .arg("3")
-        .stdout(full)
-        .output()
-        .expect("the example starts");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a Linux system");
+    let output = command().arg("3").stdout(full).output().expect("the example starts");
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(
-        (output.status.code(), stderr.lines().count()),
-        (Some(1), 1),
-        "{stderr}"
-    );
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
 }
 
 /// What it holds after a thousand lines is about what it holds after a million.
@@ -167,11 +134,8 @@ fn memory_does_not_grow_with_the_number_of_values() {
     fn peak_memory_kib(process: u32) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak
-            .and_then(|peak| peak.trim().strip_suffix(" kB"))
-            .map(str::parse);
-        kib.expect("a running process has a peak")
-            .expect("a number")
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")).map(str::parse);
+        kib.expect("a running process has a peak").expect("a number")
     }
 }
 
@@ -191,11 +155,7 @@ struct Example {
 impl Example {
     fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         let mut command = command();
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = Arc::new(Mutex::new(command.spawn().expect("the example starts")));
         let (_test_is_over, over) = channel();
         let late = Arc::clone(&child);
@@ -203,10 +163,7 @@ impl Example {
             let _ = over.recv_timeout(LIMIT);
             let _ = lock(&late).kill(); // fails if it has ended by itself
         });
-        Self {
-            child,
-            _test_is_over,
-        }
+        Self { child, _test_is_over }
     }
 
     #[cfg(target_os = "linux")]
@@ -215,17 +172,11 @@ impl Example {
     }
 
     fn stdout(&self) -> ChildStdout {
-        lock(&self.child)
-            .stdout
-            .take()
-            .expect("a pipe that nobody has taken")
+        lock(&self.child).stdout.take().expect("a pipe that nobody has taken")
     }
 
     fn stderr(&self) -> ChildStderr {
-        lock(&self.child)
-            .stderr
-            .take()
-            .expect("a pipe that nobody has taken")
+        lock(&self.child).stderr.take().expect("a pipe that nobody has taken")
     }
 
     /// Its status; call it after its output has ended.
@@ -247,48 +198,27 @@ fn run_with(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
     let stderr = example.stderr();
     let stderr = thread::spawn(move || io::read_to_string(stderr));
     let stdout = io::read_to_string(example.stdout()).expect("text");
-    let stderr = stderr
-        .join()
-        .expect("a reader that does not panic")
-        .expect("text");
-    Run {
-        status: example.end(),
-        stdout,
-        stderr,
-    }
+    let stderr = stderr.join().expect("a reader that does not panic").expect("text");
+    Run { status: example.end(), stdout, stderr }
 }
 
 /// The example, which `cargo test` builds into a directory beside that of this test.
 fn command() -> Command {
     let test = env::current_exe().expect("the path of this test");
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .expect("target/<profile>/deps/<test>");
+    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
     let name = format!("co_pipeline{}", env::consts::EXE_SUFFIX);
     let example: PathBuf = profile.join("examples").join(name);
-    assert!(
-        example.exists(),
-        "{} is missing: `cargo build --examples`",
-        example.display()
-    );
+    assert!(example.exists(), "{} is missing: `cargo build --examples`", example.display());
     Command::new(example)
 }
 
 fn lines(squares: impl IntoIterator<Item = u64>) -> String {
-    squares
-        .into_iter()
-        .map(|square| format!("Consumer received: {square}\n"))
-        .collect()
+    squares.into_iter().map(|square| format!("Consumer received: {square}\n")).collect()
 }
 
 fn assert_one_line_of_usage(run: &Run, what: &str) {
     assert_eq!(run.status.code(), Some(2), "{what:?}");
     assert_eq!(run.stdout, "", "{what:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{what:?}: {}", run.stderr);
-    assert!(
-        run.stderr.contains("usage: co_pipeline"),
-        "{what:?}: {}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("usage: co_pipeline"), "{what:?}: {}", run.stderr);
 }

@@ -23,15 +23,11 @@ pub fn address_from_args(program: &str) -> SocketAddr {
     }
     let port = match args.first() {
         None => 7000,
-        Some(port) => port
-            .parse()
-            .unwrap_or_else(|_| refuse(format!("not a port: {port}"))),
+        Some(port) => port.parse().unwrap_or_else(|_| refuse(format!("not a port: {port}"))),
     };
     let host = match args.get(1) {
         None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Some(host) => host
-            .parse()
-            .unwrap_or_else(|_| refuse(format!("not an IP address: {host}"))),
+        Some(host) => host.parse().unwrap_or_else(|_| refuse(format!("not an IP address: {host}"))),
     };
     SocketAddr::new(host, port)
 }

@@ -162,11 +162,7 @@ impl<Y, R> Exchange<Y, R> {
         let waker = self.worth_keeping(waker);
         self.move_slot_into_crowd();
         self.slot.set(Slot::Crowd);
-        let pending = PendingYield {
-            ticket,
-            stage: Stage::Offered(value),
-            waker,
-        };
+        let pending = PendingYield { ticket, stage: Stage::Offered(value), waker };
         self.crowd.borrow_mut().push(pending);
     }
 
@@ -179,19 +175,14 @@ impl<Y, R> Exchange<Y, R> {
         };
         let stage = stage.expect("the slot has what its stage says");
         self.slot.set(Slot::Crowd);
-        self.crowd.borrow_mut().push(PendingYield {
-            ticket,
-            stage,
-            waker: None,
-        });
+        self.crowd.borrow_mut().push(PendingYield { ticket, stage, waker: None });
     }
 
     #[inline(never)]
     fn take_value_in_crowd(&self) -> Option<Y> {
         let mut crowd = self.crowd.borrow_mut();
-        let offered = crowd
-            .iter_mut()
-            .find(|pending| matches!(pending.stage, Stage::Offered(_)))?;
+        let offered =
+            crowd.iter_mut().find(|pending| matches!(pending.stage, Stage::Offered(_)))?;
         match mem::replace(&mut offered.stage, Stage::Asking) {
             Stage::Offered(value) => Some(value),
             Stage::Asking | Stage::Answered(_) => unreachable!("it was found as offered"),
@@ -201,9 +192,7 @@ impl<Y, R> Exchange<Y, R> {
     #[inline(never)]
     fn answer_in_crowd(&self, answer: R) -> Option<R> {
         let mut crowd = self.crowd.borrow_mut();
-        let asking = crowd
-            .iter_mut()
-            .find(|pending| matches!(pending.stage, Stage::Asking));
+        let asking = crowd.iter_mut().find(|pending| matches!(pending.stage, Stage::Asking));
         let Some(asking) = asking else {
             return Some(answer);
         };
@@ -232,9 +221,8 @@ impl<Y, R> Exchange<Y, R> {
         condition: impl Fn(&PendingYield<Y, R>) -> bool,
     ) -> Option<PendingYield<Y, R>> {
         let mut crowd = self.crowd.borrow_mut();
-        let index = crowd
-            .iter()
-            .position(|pending| pending.ticket == ticket && condition(pending))?;
+        let index =
+            crowd.iter().position(|pending| pending.ticket == ticket && condition(pending))?;
         let removed = crowd.remove(index);
         if crowd.is_empty() {
             self.slot.set(Slot::Free);
@@ -243,11 +231,7 @@ impl<Y, R> Exchange<Y, R> {
     }
 
     fn worth_keeping(&self, waker: &Waker) -> Option<Waker> {
-        if self.is_of_body(waker) {
-            None
-        } else {
-            Some(waker.clone())
-        }
+        if self.is_of_body(waker) { None } else { Some(waker.clone()) }
     }
 
     #[inline]

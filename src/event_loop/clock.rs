@@ -22,11 +22,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(is_virtual: bool) -> Clock {
-        Clock {
-            origin: Instant::now(),
-            now: Cell::new(0),
-            is_virtual,
-        }
+        Clock { origin: Instant::now(), now: Cell::new(0), is_virtual }
     }
 
     /// The cached time.

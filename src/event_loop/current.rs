@@ -35,8 +35,5 @@ pub(crate) fn current() -> Option<LoopHandle> {
 #[inline]
 pub(crate) fn with_running<R>(f: impl FnOnce(&LoopInner) -> R) -> Option<R> {
     // A waker may be dropped or used while the thread ends, when this is gone already.
-    RUNNING
-        .try_with(|running| running.borrow().last().map(|last| f(last.inner())))
-        .ok()
-        .flatten()
+    RUNNING.try_with(|running| running.borrow().last().map(|last| f(last.inner()))).ok().flatten()
 }

@@ -45,11 +45,7 @@ impl Descriptors {
         if self.resting.borrow().is_empty() {
             return Vec::new();
         }
-        self.resting
-            .take()
-            .into_iter()
-            .filter_map(|listener| listener.upgrade())
-            .collect()
+        self.resting.take().into_iter().filter_map(|listener| listener.upgrade()).collect()
     }
 
     pub(crate) fn close(&self) {

@@ -58,10 +58,8 @@ impl HookList {
         if hooks.is_empty() {
             return None;
         }
-        let (key, hook) = hooks
-            .range((from, Bound::Unbounded))
-            .next()
-            .filter(|&(&key, _)| key < end)?;
+        let (key, hook) =
+            hooks.range((from, Bound::Unbounded)).next().filter(|&(&key, _)| key < end)?;
         Some((*key, Rc::clone(hook)))
     }
 }

@@ -65,10 +65,6 @@ impl PendingQueue {
     }
 
     pub(crate) fn places(&self) -> Vec<&'static Location<'static>> {
-        self.queue
-            .borrow()
-            .iter()
-            .map(|pending| pending.place)
-            .collect()
+        self.queue.borrow().iter().map(|pending| pending.place).collect()
     }
 }

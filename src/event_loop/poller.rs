@@ -30,10 +30,7 @@ impl Poller {
     pub(crate) fn new() -> io::Result<(Poller, Arc<Mailbox>)> {
         let poll = mio::Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), Key::NONE.token())?;
-        let batch = Batch {
-            events: mio::Events::with_capacity(EVENTS_PER_POLL),
-            delivered: 0,
-        };
+        let batch = Batch { events: mio::Events::with_capacity(EVENTS_PER_POLL), delivered: 0 };
         let poller = Poller {
             poll: RefCell::new(Some(poll)),
             batch: Cell::new(Some(batch)),
@@ -79,10 +76,7 @@ impl Poller {
         let Some(batch) = self.batch.take() else {
             return;
         };
-        let mut restored = Restore {
-            poller: self,
-            batch: Some(batch),
-        };
+        let mut restored = Restore { poller: self, batch: Some(batch) };
         let Some(Batch { events, delivered }) = restored.batch.as_mut() else {
             return;
         };

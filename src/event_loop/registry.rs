@@ -72,26 +72,16 @@ impl Registry {
         let serial = entries.next_serial;
         entries.next_serial += 1;
         let vacant = entries.slots.vacant_entry();
-        assert!(
-            vacant.key() < SLOT_MASK,
-            "a loop has no room for more handles"
-        );
+        assert!(vacant.key() < SLOT_MASK, "a loop has no room for more handles");
         let key = Key::new(vacant.key(), serial);
-        vacant.insert(Entry {
-            key,
-            serial,
-            link: Link::Idle(Rc::downgrade(object)),
-        });
+        vacant.insert(Entry { key, serial, link: Link::Idle(Rc::downgrade(object)) });
         key
     }
 
     /// The handle with this key, unless it is gone.
     pub(crate) fn get(&self, key: Key) -> Option<Rc<dyn Object>> {
         let entries = self.entries.borrow();
-        let entry = entries
-            .slots
-            .get(key.slot())
-            .filter(|entry| entry.key == key)?;
+        let entry = entries.slots.get(key.slot()).filter(|entry| entry.key == key)?;
         match &entry.link {
             Link::Pinned(object) => Some(Rc::clone(object)),
             Link::Idle(object) => object.upgrade(),
@@ -117,10 +107,7 @@ impl Registry {
     /// Forgets the handle. Its slot can be used again, its key cannot.
     pub(crate) fn remove(&self, key: Key) {
         let mut entries = self.entries.borrow_mut();
-        let is_current = entries
-            .slots
-            .get(key.slot())
-            .is_some_and(|entry| entry.key == key);
+        let is_current = entries.slots.get(key.slot()).is_some_and(|entry| entry.key == key);
         let removed = is_current.then(|| entries.slots.remove(key.slot()));
         drop(entries);
         // Last, since it may be the last reference to the handle, whose drop may use this registry.
@@ -136,11 +123,7 @@ impl Registry {
     pub(crate) fn sort_by_creation(&self, keys: &mut Vec<Key>) {
         let entries = self.entries.borrow();
         let serial = |key: &Key| {
-            entries
-                .slots
-                .get(key.slot())
-                .filter(|entry| entry.key == *key)
-                .map(|e| e.serial)
+            entries.slots.get(key.slot()).filter(|entry| entry.key == *key).map(|e| e.serial)
         };
         keys.retain(|key| serial(key).is_some());
         keys.sort_by_key(serial);
@@ -167,10 +150,7 @@ impl Registry {
 
     fn change_link(&self, key: Key, change: impl FnOnce(&Link) -> Option<Link>) {
         let mut entries = self.entries.borrow_mut();
-        let entry = entries
-            .slots
-            .get_mut(key.slot())
-            .filter(|entry| entry.key == key);
+        let entry = entries.slots.get_mut(key.slot()).filter(|entry| entry.key == key);
         let replaced = entry.and_then(|entry| {
             let link = change(&entry.link)?;
             Some(mem::replace(&mut entry.link, link))

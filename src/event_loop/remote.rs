@@ -41,10 +41,7 @@ impl Remote {
     /// [`PostError`] if the loop is gone. It holds the closure.
     #[track_caller]
     pub fn post(&self, f: impl FnOnce(&LoopHandle) + Send + 'static) -> Result<(), PostError> {
-        let post = Post {
-            place: Location::caller(),
-            closure: Box::new(f),
-        };
+        let post = Post { place: Location::caller(), closure: Box::new(f) };
         match self.mailbox.send(Item::Post(post)) {
             Err(Item::Post(post)) => Err(PostError(post.closure)),
             _ => Ok(()),

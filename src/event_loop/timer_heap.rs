@@ -56,28 +56,15 @@ pub(crate) struct TimerHeap<T> {
 
 impl<T> TimerHeap<T> {
     pub(crate) fn new() -> TimerHeap<T> {
-        TimerHeap {
-            heap: Vec::new(),
-            armed: Slab::new(),
-            next_sequence: 0,
-            stale: 0,
-        }
+        TimerHeap { heap: Vec::new(), armed: Slab::new(), next_sequence: 0, stale: 0 }
     }
 
     /// Starts a timer. Equal deadlines come out in the order of their `insert`.
     pub(crate) fn insert(&mut self, due: Nanos, value: T) -> TimerKey {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let slot = self.armed.insert(Armed {
-            sequence,
-            in_heap: true,
-            value,
-        }) as u32;
-        self.heap.push(Entry {
-            due,
-            sequence,
-            slot,
-        });
+        let slot = self.armed.insert(Armed { sequence, in_heap: true, value }) as u32;
+        self.heap.push(Entry { due, sequence, slot });
         self.sift_up(self.heap.len() - 1);
         TimerKey { sequence, slot }
     }
@@ -96,9 +83,7 @@ impl<T> TimerHeap<T> {
 
     /// True until the timer fires or is stopped.
     pub(crate) fn is_armed(&self, key: TimerKey) -> bool {
-        self.armed
-            .get(key.slot as usize)
-            .is_some_and(|armed| armed.sequence == key.sequence)
+        self.armed.get(key.slot as usize).is_some_and(|armed| armed.sequence == key.sequence)
     }
 
     /// When the next timer is due that [`collect_due`](TimerHeap::collect_due) has not taken yet.
@@ -123,10 +108,7 @@ impl<T> TimerHeap<T> {
             self.pop();
             if self.is_live(&top) {
                 self.armed[top.slot as usize].in_heap = false;
-                due.push_back(TimerKey {
-                    sequence: top.sequence,
-                    slot: top.slot,
-                });
+                due.push_back(TimerKey { sequence: top.sequence, slot: top.slot });
             } else {
                 self.stale -= 1;
             }
@@ -147,21 +129,14 @@ impl<T> TimerHeap<T> {
     }
 
     fn is_live(&self, entry: &Entry) -> bool {
-        self.is_armed(TimerKey {
-            sequence: entry.sequence,
-            slot: entry.slot,
-        })
+        self.is_armed(TimerKey { sequence: entry.sequence, slot: entry.slot })
     }
 
     /// Gets rid of the entry of a timer that was stopped while it was in the heap.
     fn discard_entry(&mut self, key: TimerKey) {
         // Started and stopped with nothing in between is by far the most frequent case (a time limit on an operation
         // that succeeds): its entry is often still the last one, and a leaf can go without a trace.
-        if self
-            .heap
-            .last()
-            .is_some_and(|last| last.sequence == key.sequence)
-        {
+        if self.heap.last().is_some_and(|last| last.sequence == key.sequence) {
             self.heap.pop();
             return;
         }
@@ -175,9 +150,7 @@ impl<T> TimerHeap<T> {
     fn rebuild(&mut self) {
         let armed = &self.armed;
         self.heap.retain(|entry| {
-            armed
-                .get(entry.slot as usize)
-                .is_some_and(|a| a.sequence == entry.sequence)
+            armed.get(entry.slot as usize).is_some_and(|a| a.sequence == entry.sequence)
         });
         self.stale = 0;
         if self.heap.len() > 1 {
@@ -239,9 +212,7 @@ mod tests {
     fn due_at(heap: &mut TimerHeap<u32>, now: Nanos) -> Vec<u32> {
         let mut keys = VecDeque::new();
         heap.collect_due(now, &mut keys);
-        keys.into_iter()
-            .filter_map(|key| heap.remove(key))
-            .collect()
+        keys.into_iter().filter_map(|key| heap.remove(key)).collect()
     }
 
     #[test]
@@ -251,10 +222,7 @@ mod tests {
             heap.insert(5, value);
         }
         heap.insert(4, 100);
-        assert_eq!(
-            due_at(&mut heap, 5),
-            [vec![100], (0..100).collect()].concat()
-        );
+        assert_eq!(due_at(&mut heap, 5), [vec![100], (0..100).collect()].concat());
         assert_eq!(heap.len(), 0);
     }
 

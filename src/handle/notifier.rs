@@ -89,10 +89,7 @@ impl Notifier {
     fn make(event_loop: &LoopHandle, has_callback: bool) -> io::Result<Notifier> {
         let core = Core::new(event_loop, Kind::Notifier);
         core.check_open()?;
-        let line = Line {
-            pending: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        };
+        let line = Line { pending: AtomicBool::new(false), closed: AtomicBool::new(false) };
         let notifier = Rc::new(NotifierInner {
             core,
             callback: Slot::empty(),
@@ -101,9 +98,7 @@ impl Notifier {
             waiters: Waiters::default(),
             line: Arc::new(line),
         });
-        notifier
-            .core
-            .enroll(&(Rc::clone(&notifier) as Rc<dyn Object>));
+        notifier.core.enroll(&(Rc::clone(&notifier) as Rc<dyn Object>));
         notifier.core.set_active(true);
         notifier.core.pin();
         Ok(Notifier(notifier))
@@ -179,8 +174,7 @@ impl Object for NotifierInner {
     }
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
-        self.core
-            .report(reasons, || "waiting for a send".to_string());
+        self.core.report(reasons, || "waiting for a send".to_string());
     }
 
     fn show(self: Rc<Self>, visit: &mut dyn FnMut(&dyn super::Handle)) {
@@ -218,9 +212,7 @@ impl NotifierSender {
         if self.line.closed.load(Ordering::SeqCst) {
             return Err(Misuse::Closing.into());
         }
-        self.mailbox
-            .send(Item::Notify(self.key))
-            .map_err(|_| Misuse::LoopGone.into())
+        self.mailbox.send(Item::Notify(self.key)).map_err(|_| Misuse::LoopGone.into())
     }
 }
 

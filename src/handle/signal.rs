@@ -196,12 +196,7 @@ impl Signal {
 impl SignalInner {
     /// Watches `signum` from now on, instead of another signal if there is one.
     fn watch(&self, signum: i32) -> io::Result<()> {
-        if self
-            .watch
-            .borrow()
-            .as_ref()
-            .is_some_and(|watch| watch.signum == signum)
-        {
+        if self.watch.borrow().as_ref().is_some_and(|watch| watch.signum == signum) {
             return Ok(());
         }
         if signum <= 0 || signal_hook::consts::FORBIDDEN.contains(&signum) {
@@ -212,23 +207,11 @@ impl SignalInner {
         let claim = Claim::on(signum)?;
         // It refuses numbers that the system does not know.
         let action = pipe::register(signum, writer).map_err(|_| Misuse::BadSignal)?;
-        let mut watch = Watch {
-            signum,
-            action,
-            socket: UnixStream::from_std(reader),
-            _claim: claim,
-        };
-        self.core
-            .event_loop()
-            .inner()
-            .poller
-            .with_registry(|registry| {
-                registry.register(
-                    &mut watch.socket,
-                    self.core.key().token(),
-                    mio::Interest::READABLE,
-                )
-            })?;
+        let mut watch =
+            Watch { signum, action, socket: UnixStream::from_std(reader), _claim: claim };
+        self.core.event_loop().inner().poller.with_registry(|registry| {
+            registry.register(&mut watch.socket, self.core.key().token(), mio::Interest::READABLE)
+        })?;
         self.stop();
         self.watch.replace(Some(watch));
         Ok(())
@@ -335,11 +318,10 @@ impl Object for SignalInner {
     }
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
-        self.core
-            .report(reasons, || match self.watch.borrow().as_ref() {
-                Some(watch) => format!("waiting for signal {}", watch.signum),
-                None => "waiting".to_string(),
-            });
+        self.core.report(reasons, || match self.watch.borrow().as_ref() {
+            Some(watch) => format!("waiting for signal {}", watch.signum),
+            None => "waiting".to_string(),
+        });
     }
 
     fn show(self: Rc<Self>, visit: &mut dyn FnMut(&dyn Handle)) {

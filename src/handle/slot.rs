@@ -16,10 +16,7 @@ pub(crate) struct Slot<F: ?Sized> {
 
 impl<F: ?Sized> Slot<F> {
     pub(crate) const fn empty() -> Slot<F> {
-        Slot {
-            callback: Cell::new(None),
-            epoch: Cell::new(0),
-        }
+        Slot { callback: Cell::new(None), epoch: Cell::new(0) }
     }
 
     /// Puts `callback` in place of what was there.
@@ -35,11 +32,7 @@ impl<F: ?Sized> Slot<F> {
     /// Takes the callback out to run it. `None` if there is none, or it is running already further down the stack.
     pub(crate) fn lend(&self) -> Option<Lent<'_, F>> {
         let callback = self.callback.take()?;
-        Some(Lent {
-            slot: self,
-            callback: Some(callback),
-            epoch: self.epoch.get(),
-        })
+        Some(Lent { slot: self, callback: Some(callback), epoch: self.epoch.get() })
     }
 
     fn change(&self, callback: Option<Box<F>>) {
@@ -73,17 +66,13 @@ impl<F: ?Sized> Deref for Lent<'_, F> {
     type Target = F;
 
     fn deref(&self) -> &F {
-        self.callback
-            .as_deref()
-            .expect("a lent callback is there until the loan ends")
+        self.callback.as_deref().expect("a lent callback is there until the loan ends")
     }
 }
 
 impl<F: ?Sized> DerefMut for Lent<'_, F> {
     fn deref_mut(&mut self) -> &mut F {
-        self.callback
-            .as_deref_mut()
-            .expect("a lent callback is there until the loan ends")
+        self.callback.as_deref_mut().expect("a lent callback is there until the loan ends")
     }
 }
 
@@ -119,9 +108,7 @@ mod tests {
         assert!(!call(&probe));
         let count = Rc::new(Cell::new(0));
         let counter = Rc::clone(&count);
-        probe
-            .0
-            .set(Box::new(move |_| counter.set(counter.get() + 1)));
+        probe.0.set(Box::new(move |_| counter.set(counter.get() + 1)));
         assert!(call(&probe) && call(&probe));
         assert_eq!(count.get(), 2);
     }

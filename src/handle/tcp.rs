@@ -104,10 +104,7 @@ impl Tcp {
 
     fn new_at(event_loop: &LoopHandle, place: &'static Location<'static>) -> Tcp {
         let core = Core::new_at(event_loop, Kind::Tcp, place);
-        let tcp = Rc::new(TcpInner {
-            stream: Stream::new(core),
-            extra: RefCell::new(None),
-        });
+        let tcp = Rc::new(TcpInner { stream: Stream::new(core), extra: RefCell::new(None) });
         tcp.stream.core.enroll(&(Rc::clone(&tcp) as Rc<dyn Object>));
         Tcp(tcp)
     }
@@ -124,9 +121,7 @@ impl Tcp {
         self.check_no_socket()?;
         stream.set_nonblocking(true)?;
         self.apply_options(&SockRef::from(&stream))?;
-        self.0
-            .stream
-            .adopt(mio::net::TcpStream::from_std(stream), true)
+        self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true)
     }
 
     /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or
@@ -273,11 +268,7 @@ impl Tcp {
             let mut shortest = idle;
             if let Some((interval, count)) = probes {
                 keepalive = keepalive.with_interval(interval).with_retries(count);
-                shortest = if count == 0 {
-                    Duration::ZERO
-                } else {
-                    idle.min(interval)
-                };
+                shortest = if count == 0 { Duration::ZERO } else { idle.min(interval) };
             }
             // The system counts in whole seconds.
             if shortest < Duration::from_secs(1) {
@@ -328,13 +319,15 @@ impl Tcp {
         self.0.stream.is_writable()
     }
 
+    /// Where a request comes from that one of the futures-io traits makes.
+    #[cfg(feature = "futures")]
+    pub(crate) fn request_origin(&self) -> Origin {
+        self.core().origin()
+    }
+
     fn check_no_socket(&self) -> io::Result<()> {
         self.core().check_open()?;
-        if self.has_socket() {
-            Err(Misuse::HasSocket.into())
-        } else {
-            Ok(())
-        }
+        if self.has_socket() { Err(Misuse::HasSocket.into()) } else { Ok(()) }
     }
 
     fn has_socket(&self) -> bool {
@@ -351,10 +344,7 @@ impl Tcp {
         if let Some(fresh) = fresh {
             return Ok(f(fresh.as_fd()));
         }
-        self.0
-            .stream
-            .with_socket(|socket| f(socket.as_fd()))
-            .ok_or_else(|| Misuse::NoSocket.into())
+        self.0.stream.with_socket(|socket| f(socket.as_fd())).ok_or_else(|| Misuse::NoSocket.into())
     }
 
     fn with_any_socket<R>(&self, f: impl FnOnce(&SockRef<'_>) -> R) -> io::Result<R> {
@@ -363,11 +353,7 @@ impl Tcp {
 
     /// A look at the extra part, which most handles do not have.
     fn extra<R: Default>(&self, look: impl FnOnce(&Extra) -> R) -> R {
-        self.0
-            .extra
-            .borrow()
-            .as_deref()
-            .map_or_else(R::default, look)
+        self.0.extra.borrow().as_deref().map_or_else(R::default, look)
     }
 
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
@@ -387,10 +373,7 @@ impl Tcp {
 
     /// The socket that bind made or open_listener brought, as the only owner.
     fn take_fresh(&self) -> io::Result<Option<Socket>> {
-        match self
-            .with_extra(|extra| extra.fresh.take())
-            .map(Rc::try_unwrap)
-        {
+        match self.with_extra(|extra| extra.fresh.take()).map(Rc::try_unwrap) {
             None => Ok(None),
             Some(Ok(socket)) => Ok(Some(socket)),
             // Lent by `with_fd` further up in the stack.
@@ -425,15 +408,9 @@ impl Tcp {
     pub fn connect_timeout(&self, addr: impl IntoAddr, limit: Duration) -> Request<()> {
         let request = self.connect_to(self.core().origin(), addr.into_addr());
         if !request.is_finished() {
-            let due = self
-                .event_loop()
-                .inner()
-                .clock
-                .fresh()
-                .saturating_add(saturating_nanos(limit));
-            self.0
-                .stream
-                .limit_connect(Rc::new(ConnectLimit(Rc::downgrade(&self.0))), due);
+            let due =
+                self.event_loop().inner().clock.fresh().saturating_add(saturating_nanos(limit));
+            self.0.stream.limit_connect(Rc::new(ConnectLimit(Rc::downgrade(&self.0))), due);
         }
         request
     }
@@ -538,11 +515,8 @@ impl Tcp {
             return Err(Misuse::NoSocket.into());
         };
         let has_callback = callback.is_some();
-        let listener = Listener::new(
-            mio::net::TcpListener::from_std(socket.into()),
-            callback,
-            self,
-        )?;
+        let listener =
+            Listener::new(mio::net::TcpListener::from_std(socket.into()), callback, self)?;
         self.event_loop().inner().descriptors.reserve();
         self.with_extra(|extra| extra.listener = Some(Rc::new(listener)));
         if has_callback {
@@ -714,11 +688,9 @@ impl Tcp {
         let (request, ticket) = Request::pending(self.core().origin(), "finish", OnDrop::GoOn);
         let finisher = Finisher(Some(ticket));
         let tcp = self.clone();
-        stream
-            .end_writing(self.core().origin())
-            .then(move |result| {
-                tcp.close().then(move |_| finisher.finish(result));
-            });
+        stream.end_writing(self.core().origin()).then(move |result| {
+            tcp.close().then(move |_| finisher.finish(result));
+        });
         request
     }
 
@@ -863,12 +835,7 @@ impl Object for TcpInner {
     }
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
-        match self
-            .extra
-            .borrow()
-            .as_ref()
-            .and_then(|extra| extra.listener.as_ref())
-        {
+        match self.extra.borrow().as_ref().and_then(|extra| extra.listener.as_ref()) {
             Some(listener) => self.stream.core.report(reasons, || listener.describe()),
             None => self.stream.report(reasons),
         }

@@ -161,10 +161,7 @@ impl Timer {
             return Duration::ZERO;
         }
         Duration::from_nanos(
-            self.0
-                .due
-                .get()
-                .saturating_sub(self.0.core.event_loop().inner().clock.now()),
+            self.0.due.get().saturating_sub(self.0.core.event_loop().inner().clock.now()),
         )
     }
 }
@@ -219,10 +216,7 @@ impl Object for TimerInner {
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
         self.core.report(reasons, || {
-            let due_in = self
-                .due
-                .get()
-                .saturating_sub(self.core.event_loop().inner().clock.now());
+            let due_in = self.due.get().saturating_sub(self.core.event_loop().inner().clock.now());
             let due = format!("due in {:?}", Duration::from_nanos(due_in));
             match self.repeat.get() {
                 0 => due,

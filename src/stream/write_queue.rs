@@ -22,21 +22,13 @@ pub(crate) struct WriteQueue<T> {
 
 impl<T> WriteQueue<T> {
     pub(crate) fn new() -> WriteQueue<T> {
-        WriteQueue {
-            entries: VecDeque::new(),
-            bytes: 0,
-        }
+        WriteQueue { entries: VecDeque::new(), bytes: 0 }
     }
 
     /// Adds a write. `started` says that the kernel has taken the part of it that is not in `data`.
     pub(crate) fn push(&mut self, data: Vec<u8>, started: bool, ticket: T) {
         self.bytes += data.len();
-        self.entries.push_back(Entry {
-            data,
-            sent: 0,
-            started,
-            ticket,
-        });
+        self.entries.push_back(Entry { data, sent: 0, started, ticket });
     }
 
     /// Bytes that are not with the kernel yet.
@@ -81,10 +73,7 @@ impl<T> WriteQueue<T> {
 
     /// Takes out the first write if all of it is with the kernel.
     pub(crate) fn pop_sent(&mut self) -> Option<T> {
-        let is_sent = self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.sent == entry.data.len());
+        let is_sent = self.entries.front().is_some_and(|entry| entry.sent == entry.data.len());
         if is_sent { self.pop() } else { None }
     }
 
@@ -97,10 +86,7 @@ impl<T> WriteQueue<T> {
 
     /// Takes out the chosen write, if none of it is with the kernel.
     pub(crate) fn cancel(&mut self, chosen: impl Fn(&T) -> bool) -> Option<T> {
-        let at = self
-            .entries
-            .iter()
-            .position(|entry| !entry.started && chosen(&entry.ticket))?;
+        let at = self.entries.iter().position(|entry| !entry.started && chosen(&entry.ticket))?;
         let entry = self.entries.remove(at)?;
         self.bytes -= entry.data.len();
         Some(entry.ticket)
@@ -108,9 +94,7 @@ impl<T> WriteQueue<T> {
 
     /// The writes that wait, with the bytes that each still has to send.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&T, usize)> {
-        self.entries
-            .iter()
-            .map(|entry| (&entry.ticket, entry.data.len() - entry.sent))
+        self.entries.iter().map(|entry| (&entry.ticket, entry.data.len() - entry.sent))
     }
 }
 
@@ -122,10 +106,7 @@ mod tests {
     fn front(queue: &WriteQueue<usize>) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
         let count = queue.front(&mut slices);
-        slices[..count]
-            .iter()
-            .flat_map(|slice| slice.iter().copied())
-            .collect()
+        slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
     }
 
     #[test]

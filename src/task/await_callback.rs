@@ -36,10 +36,7 @@ use crate::error::Canceled;
 ///
 /// luv_async: `await`
 pub fn await_callback<T, F: FnOnce(Resume<T>)>(register: F) -> AwaitCallback<T, F> {
-    AwaitCallback {
-        register: Some(register),
-        call: None,
-    }
+    AwaitCallback { register: Some(register), call: None }
 }
 
 /// The future of [`await_callback`].
@@ -77,10 +74,8 @@ impl<T, F: FnOnce(Resume<T>)> Future for AwaitCallback<T, F> {
             self.call = Some(Rc::clone(&call));
             register(Resume { call });
         }
-        let call = self
-            .call
-            .as_ref()
-            .expect("an await_callback was polled again after it was ready");
+        let call =
+            self.call.as_ref().expect("an await_callback was polled again after it was ready");
         let result = match call.value.take() {
             Some(value) => Ok(value),
             None if call.resumes.get() == 0 => Err(Canceled),
@@ -133,9 +128,7 @@ impl<T> Resume<T> {
 impl<T> Clone for Resume<T> {
     fn clone(&self) -> Resume<T> {
         self.call.resumes.set(self.call.resumes.get() + 1);
-        Resume {
-            call: Rc::clone(&self.call),
-        }
+        Resume { call: Rc::clone(&self.call) }
     }
 }
 
@@ -153,8 +146,6 @@ impl<T> Drop for Resume<T> {
 
 impl<T> fmt::Debug for Resume<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resume")
-            .field("called", &!self.call.open.get())
-            .finish_non_exhaustive()
+        f.debug_struct("Resume").field("called", &!self.call.open.get()).finish_non_exhaustive()
     }
 }

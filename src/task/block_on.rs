@@ -99,12 +99,7 @@ impl Loop {
         inner.tasks.push_ready(TaskKey::ROOT);
         inner.tasks.count_referenced(true);
         let _counted = Counted(self);
-        let mut root = BlockOn {
-            event_loop: self,
-            future,
-            waker,
-            output: None,
-        };
+        let mut root = BlockOn { event_loop: self, future, waker, output: None };
         self.run_for(RunMode::Default, &mut root)?;
         root.output.ok_or_else(|| Canceled.into())
     }

@@ -94,12 +94,7 @@ impl Tasks {
         let key = TaskKey::new(vacant.key(), serial);
         let waker = tasks.waker_for(&inner.mailbox, key);
         waker.shared.mark_scheduled();
-        vacant.insert(Entry {
-            key,
-            task,
-            referenced: true,
-            waker: Some(waker),
-        });
+        vacant.insert(Entry { key, task, referenced: true, waker: Some(waker) });
         drop(entries);
         tasks.count_referenced(true);
         tasks.push_ready(key);
@@ -124,9 +119,8 @@ impl Tasks {
 
     /// Has a task looked at although nobody woke it.
     pub(crate) fn schedule(&self, key: TaskKey) {
-        let waker = self.with_entry(key, |entry| {
-            entry.waker.as_ref().map(|pair| pair.waker.clone())
-        });
+        let waker =
+            self.with_entry(key, |entry| entry.waker.as_ref().map(|pair| pair.waker.clone()));
         match waker {
             Some(Some(waker)) => waker.wake(),
             // It is being polled right now.
@@ -145,8 +139,7 @@ impl Tasks {
     /// One more (or one less) task, or future of `block_on`, that keeps the loop alive.
     pub(crate) fn count_referenced(&self, more: bool) {
         let count = self.referenced.get();
-        self.referenced
-            .set(if more { count + 1 } else { count - 1 });
+        self.referenced.set(if more { count + 1 } else { count - 1 });
     }
 
     /// How many tasks keep the loop alive, the future of `block_on` included.
@@ -243,9 +236,7 @@ impl Tasks {
 
     fn remove(&self, key: TaskKey, waker: WakerPair) {
         let mut entries = self.entries.borrow_mut();
-        let is_there = entries
-            .get(key.slot())
-            .is_some_and(|entry| entry.key == key);
+        let is_there = entries.get(key.slot()).is_some_and(|entry| entry.key == key);
         let removed = is_there.then(|| entries.remove(key.slot()));
         drop(entries);
         if removed.as_ref().is_some_and(|entry| entry.referenced) {
@@ -261,10 +252,7 @@ impl Tasks {
     /// What keeps the loop alive.
     pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>) {
         let entries = self.entries.borrow();
-        let referenced = entries
-            .iter()
-            .map(|(_, entry)| entry)
-            .filter(|entry| entry.referenced);
+        let referenced = entries.iter().map(|(_, entry)| entry).filter(|entry| entry.referenced);
         reasons.extend(referenced.map(|entry| AliveReason {
             kind: AliveKind::Task,
             place: entry.task.place(),
@@ -286,9 +274,6 @@ impl Tasks {
 
     fn with_entry<R>(&self, key: TaskKey, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let mut entries = self.entries.borrow_mut();
-        entries
-            .get_mut(key.slot())
-            .filter(|entry| entry.key == key)
-            .map(f)
+        entries.get_mut(key.slot()).filter(|entry| entry.key == key).map(f)
     }
 }

@@ -43,10 +43,7 @@ impl Tcp {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub fn read_into<'a>(&'a self, buffer: &'a mut Vec<u8>) -> ReadInto<'a> {
-        ReadInto {
-            reading: Reading::new(self),
-            buffer,
-        }
+        ReadInto { reading: Reading::new(self), buffer }
     }
 
     /// Waits for data and lends it to `take`, in the loop's own buffer: no allocation, no copy, and a connection that
@@ -58,10 +55,7 @@ impl Tcp {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub fn read_with<R, F: FnOnce(&[u8]) -> R>(&self, take: F) -> ReadWith<'_, F> {
-        ReadWith {
-            reading: Reading::new(self),
-            take: Some(take),
-        }
+        ReadWith { reading: Reading::new(self), take: Some(take) }
     }
 
     /// Waits for the next connection.
@@ -82,11 +76,7 @@ impl Tcp {
     /// Dropping the future loses no connection.
     #[track_caller]
     pub fn accept_next(&self) -> AcceptNext<'_> {
-        AcceptNext {
-            tcp: self,
-            place: None,
-            called_from: Location::caller(),
-        }
+        AcceptNext { tcp: self, place: None, called_from: Location::caller() }
     }
 }
 
@@ -107,9 +97,7 @@ impl<'a> Reading<'a> {
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
-        self.tcp
-            .stream()
-            .poll_read(self.tcp, &mut self.waits, context, take)
+        self.tcp.stream().poll_read(self.tcp, &mut self.waits, context, take)
     }
 }
 
@@ -127,13 +115,7 @@ impl Future for ReadOnce<'_> {
     type Output = io::Result<Option<Vec<u8>>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(context, |data| {
-            if data.is_empty() {
-                None
-            } else {
-                Some(data.to_vec())
-            }
-        })
+        self.0.poll(context, |data| if data.is_empty() { None } else { Some(data.to_vec()) })
     }
 }
 
@@ -177,11 +159,7 @@ impl<R, F: FnOnce(&[u8]) -> R> Future for ReadWith<'_, F> {
             if data.is_empty() {
                 return None;
             }
-            Some(take
-                .take()
-                .expect("a read was polled again after it was ready")(
-                data
-            ))
+            Some(take.take().expect("a read was polled again after it was ready")(data))
         })
     }
 }
@@ -198,11 +176,7 @@ impl Future for AcceptNext<'_> {
     type Output = io::Result<Tcp>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let AcceptNext {
-            tcp,
-            place,
-            called_from,
-        } = &mut *self;
+        let AcceptNext { tcp, place, called_from } = &mut *self;
         tcp.poll_accept(place, called_from, context)
     }
 }
@@ -224,10 +198,7 @@ impl Notifier {
     /// # Cancel safety
     /// Dropping the future loses no send.
     pub fn notified(&self) -> Notified<'_> {
-        Notified {
-            notifier: self,
-            place: None,
-        }
+        Notified { notifier: self, place: None }
     }
 }
 
@@ -267,10 +238,7 @@ impl Signal {
     /// # Cancel safety
     /// Dropping the future loses no delivery.
     pub fn delivered(&self) -> Delivered<'_> {
-        Delivered {
-            signal: self,
-            place: None,
-        }
+        Delivered { signal: self, place: None }
     }
 }
 

@@ -118,11 +118,7 @@ impl Future for Sleep {
             }
             let alarm = Rc::new(Alarm::default());
             let key = inner.arm(due, Rc::clone(&alarm) as Rc<dyn Expire>);
-            self.armed = Some(Armed {
-                event_loop,
-                key,
-                alarm,
-            });
+            self.armed = Some(Armed { event_loop, key, alarm });
         }
         match &self.armed {
             Some(armed) if armed.alarm.rang.get() => Poll::Ready(()),
@@ -215,20 +211,12 @@ impl From<Elapsed> for io::Error {
 /// # Panics
 /// When `period` is zero, and when called where no loop runs.
 pub fn interval(period: Duration) -> Interval {
-    assert!(
-        !period.is_zero(),
-        "an interval needs a period above zero; see yield_now"
-    );
+    assert!(!period.is_zero(), "an interval needs a period above zero; see yield_now");
     let event_loop = current()
         .expect("luvio::interval was called where no loop runs; call it in a task or block_on");
     let period = saturating_nanos(period);
     let next = event_loop.inner().clock.fresh().saturating_add(period);
-    Interval {
-        event_loop,
-        period,
-        next,
-        sleep: Sleep::new(When::Due(next)),
-    }
+    Interval { event_loop, period, next, sleep: Sleep::new(When::Due(next)) }
 }
 
 /// The ticks of [`interval`].
@@ -287,10 +275,7 @@ impl Future for YieldNow {
         self.yielded = true;
         match current() {
             Some(event_loop) => {
-                event_loop
-                    .inner()
-                    .tasks
-                    .wake_after_poll(context.waker().clone());
+                event_loop.inner().tasks.wake_after_poll(context.waker().clone());
             }
             None => context.waker().wake_by_ref(),
         }

@@ -33,10 +33,7 @@ impl WakerPair {
             key: AtomicU64::new(key.0),
             scheduled: AtomicBool::new(false),
         });
-        WakerPair {
-            waker: Waker::from(Arc::clone(&shared)),
-            shared,
-        }
+        WakerPair { waker: Waker::from(Arc::clone(&shared)), shared }
     }
 
     /// True if the loop holds the only two references.

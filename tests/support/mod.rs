@@ -34,11 +34,7 @@ pub struct Expect {
 /// Expects `count` calls.
 #[track_caller]
 pub fn expect(count: usize) -> Expect {
-    let expect = Expect {
-        hits: Rc::new(Cell::new(0)),
-        expected: count,
-        place: Location::caller(),
-    };
+    let expect = Expect { hits: Rc::new(Cell::new(0)), expected: count, place: Location::caller() };
     EXPECTATIONS.with_borrow_mut(|all| all.push(expect.clone()));
     expect
 }
@@ -92,12 +88,7 @@ pub fn with_built_loop(builder: Builder, test: impl FnOnce(&Loop)) {
 /// Fails if an expected call is missing. `with_loop` does this by itself.
 pub fn check_expectations() {
     for expect in EXPECTATIONS.take() {
-        assert_eq!(
-            expect.hits.get(),
-            expect.expected,
-            "calls expected at {}",
-            expect.place
-        );
+        assert_eq!(expect.hits.get(), expect.expected, "calls expected at {}", expect.place);
     }
 }
 
@@ -187,18 +178,12 @@ pub fn connected_pair(event_loop: &LoopHandle) -> (Tcp, TcpStream) {
 /// Two connected sockets of the standard library. Blocking calls on them end after a while.
 pub fn std_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let addr = listener
-        .local_addr()
-        .expect("a bound socket has an address");
+    let addr = listener.local_addr().expect("a bound socket has an address");
     let here = TcpStream::connect(addr).expect("loopback can be connected");
     let (there, _) = listener.accept().expect("the connection is there");
     for socket in [&here, &there] {
-        socket
-            .set_read_timeout(Some(DEADLINE / 2))
-            .expect("a timeout can be set");
-        socket
-            .set_write_timeout(Some(DEADLINE / 2))
-            .expect("a timeout can be set");
+        socket.set_read_timeout(Some(DEADLINE / 2)).expect("a timeout can be set");
+        socket.set_write_timeout(Some(DEADLINE / 2)).expect("a timeout can be set");
         socket.set_nodelay(true).expect("nodelay can be set");
     }
     (here, there)
@@ -207,9 +192,7 @@ pub fn std_pair() -> (TcpStream, TcpStream) {
 /// An address on which nobody listens: connecting to it is refused.
 pub fn refusing_addr() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
+    listener.local_addr().expect("a bound socket has an address")
 }
 
 /// The misuse that `result` reports.
@@ -222,7 +205,5 @@ pub fn misuse<T: Debug>(result: io::Result<T>) -> luvio::Misuse {
 /// How many descriptors the process has open.
 #[cfg(target_os = "linux")]
 pub fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd")
-        .expect("Linux lists them")
-        .count()
+    std::fs::read_dir("/proc/self/fd").expect("Linux lists them").count()
 }

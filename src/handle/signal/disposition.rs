@@ -38,13 +38,7 @@ impl Claim {
                 signal_hook::flag::register_conditional_default(signum, Arc::clone(&nobody_left))
                     .map_err(|_| Misuse::BadSignal)?;
             }
-            claims.insert(
-                signum,
-                Claims {
-                    handles: 1,
-                    nobody_left,
-                },
-            );
+            claims.insert(signum, Claims { handles: 1, nobody_left });
             Ok(Claim { signum })
         })
     }
@@ -55,9 +49,7 @@ impl Drop for Claim {
         with_claims(|claims| {
             if let Some(known) = claims.get_mut(&self.signum) {
                 known.handles -= 1;
-                known
-                    .nobody_left
-                    .store(known.handles == 0, Ordering::SeqCst);
+                known.nobody_left.store(known.handles == 0, Ordering::SeqCst);
             }
         });
     }
@@ -75,9 +67,7 @@ fn has_handler(signum: i32) -> bool {
         return false;
     };
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let mask = caught
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
+    let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     let bit = u32::try_from(signum - 1).unwrap_or(u32::MAX);
     mask.checked_shr(bit).unwrap_or(0) & 1 == 1
 }

@@ -123,9 +123,7 @@ impl Listener {
         // If `with_fd` has it in use, it goes when that returns.
         if let Some(mut socket) = socket {
             if let Some(socket) = Rc::get_mut(&mut socket) {
-                let _ = inner
-                    .poller
-                    .with_registry(|registry| registry.deregister(socket));
+                let _ = inner.poller.with_registry(|registry| registry.deregister(socket));
             }
         }
         drop(self.announced.take());
@@ -179,12 +177,7 @@ impl Listener {
     }
 
     pub(super) fn describe(&self) -> String {
-        match self
-            .socket
-            .borrow()
-            .as_ref()
-            .map(|socket| socket.local_addr())
-        {
+        match self.socket.borrow().as_ref().map(|socket| socket.local_addr()) {
             Some(Ok(addr)) => format!("listening on {addr}"),
             _ => "listening".to_string(),
         }
@@ -195,10 +188,7 @@ impl Listener {
         if !self.has_callback || self.busy.replace(true) {
             return;
         }
-        let _end = PassEnd {
-            listener: self,
-            tcp,
-        };
+        let _end = PassEnd { listener: self, tcp };
         for _ in 0..tcp.event_loop().inner().limits.accepts_per_turn {
             if !self.may_announce() {
                 return;
@@ -269,11 +259,8 @@ impl Listener {
 
     /// Takes the waiting connection with the spare descriptor and closes it, so that its client learns of it.
     fn shed(&self, tcp: &Tcp, socket: &mio::net::TcpListener, shortage: io::Error) -> Attempt {
-        let accepted = tcp
-            .event_loop()
-            .inner()
-            .descriptors
-            .with_spare(|| socket.accept().map(drop));
+        let accepted =
+            tcp.event_loop().inner().descriptors.with_spare(|| socket.accept().map(drop));
         match accepted {
             Some(Ok(())) => Attempt::Shed(shortage),
             Some(Err(err)) if err.kind() == io::ErrorKind::WouldBlock => {
@@ -291,14 +278,9 @@ impl Listener {
     }
 
     fn rest(&self, tcp: &Tcp) {
-        warn!(
-            "the listener made at {} cannot accept and rests for a while",
-            tcp.created_at()
-        );
+        warn!("the listener made at {} cannot accept and rests for a while", tcp.created_at());
         let inner = tcp.event_loop().inner();
-        inner
-            .descriptors
-            .rest(Rc::downgrade(&(Rc::clone(&tcp.0) as Rc<dyn Object>)));
+        inner.descriptors.rest(Rc::downgrade(&(Rc::clone(&tcp.0) as Rc<dyn Object>)));
         let due = inner.clock.now().saturating_add(REST);
         let key = inner.arm(due, Rc::new(RestIsOver(Rc::downgrade(&tcp.0))));
         self.resting.set(Some(key));
@@ -313,9 +295,7 @@ impl Listener {
 
     fn pass_later(&self, tcp: &Tcp) {
         if !self.busy.replace(true) {
-            tcp.event_loop()
-                .inner()
-                .resume_next_turn(Rc::clone(&tcp.0) as Rc<dyn Object>);
+            tcp.event_loop().inner().resume_next_turn(Rc::clone(&tcp.0) as Rc<dyn Object>);
         }
     }
 }
@@ -366,8 +346,5 @@ fn is_gone_already(err: &io::Error) -> bool {
         )
     );
     is_network_error
-        || matches!(
-            err.kind(),
-            io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
-        )
+        || matches!(err.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted)
 }

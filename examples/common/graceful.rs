@@ -1,0 +1,41 @@
+//! How the servers with tasks end.
+
+use std::io;
+use std::time::Duration;
+
+use log::info;
+use luvio::{Loop, Signal, Tcp, sleep};
+
+/// Ctrl-C, and what a service manager sends.
+const SIGNALS: [i32; 2] = [2, 15];
+
+/// How long clients have to take what is under way to them when the server ends.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
+
+/// Has the first Ctrl-C end the server gracefully; the second one ends it at once.
+pub fn end_on_signals(event_loop: &Loop) -> io::Result<()> {
+    for signum in SIGNALS {
+        let signal = Signal::new(event_loop);
+        signal.start_only(signum)?;
+        // The program is there for its clients, not for these tasks.
+        event_loop.spawn(end_on(signal)).unref();
+    }
+    Ok(())
+}
+
+/// Waits for the signal. Then every socket is finished, which loses nothing that is under way; after a while, the slow
+/// ones are closed.
+async fn end_on(signal: Signal) -> io::Result<()> {
+    let signum = signal.delivered().await?;
+    info!("signal {signum}: ending");
+    signal.close();
+    let event_loop = signal.event_loop();
+    event_loop.walk(|handle| {
+        if let Some(tcp) = handle.as_any().downcast_ref::<Tcp>() {
+            tcp.finish();
+        }
+    });
+    sleep(LAST_CHANCE).await;
+    event_loop.walk(|handle| drop(handle.close()));
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! The traits of futures-io and futures-core on the handles themselves, for the ecosystem's
+//! combinators.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+
+#[cfg(feature = "signal")]
+use crate::handle::signal::Signal;
+use crate::handle::tcp::Tcp;
+use crate::stream::StreamHandle;
+#[cfg(feature = "signal")]
+use crate::task::Delivered;
+use crate::task::{AcceptNext, Interval};
+
+/// Reads straight into the given buffer. A wait that is given up leaves nothing behind: any other reader may follow.
+///
+/// As with every reader, only one may wait at a time: see [`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading). A
+/// wait by this trait does not keep other readers out, since it cannot be known whether it is still wanted; they take
+/// over, and it fails when it is polled again.
+impl AsyncRead for &Tcp {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_read_into(context, buffer)
+    }
+}
+
+/// Writes what there is room for and waits when there is none; nothing is queued. What
+/// [`write`](Tcp::write) has queued goes first. Closing shuts the writing side down; the handle is closed when it is
+/// dropped.
+impl AsyncWrite for &Tcp {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_send(context, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_send(context, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(self.request_origin(), context)
+    }
+}
+
+/// As for `&Tcp`.
+impl AsyncRead for Tcp {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read(context, buffer)
+    }
+}
+
+/// As for `&Tcp`.
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write(context, data)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write_vectored(context, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_close(context)
+    }
+}
+
+impl Tcp {
+    /// The connections that arrive, as a stream: [`accept_next`](Tcp::accept_next) again and again. It ends after the
+    /// first error.
+    #[track_caller]
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming(Some(self.accept_next()))
+    }
+}
+
+/// The stream of [`Tcp::incoming`].
+#[derive(Debug)]
+#[must_use = "nothing is accepted unless it is polled"]
+pub struct Incoming<'a>(Option<AcceptNext<'a>>);
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<Tcp>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        poll_until_error(&mut self.0, context)
+    }
+}
+
+#[cfg(feature = "signal")]
+impl Signal {
+    /// The deliveries of a signal, as a stream: [`delivered`](Signal::delivered) again and again. It ends after the first
+    /// error.
+    pub fn deliveries(&self) -> Deliveries<'_> {
+        Deliveries(Some(self.delivered()))
+    }
+}
+
+/// The stream of [`Signal::deliveries`].
+#[cfg(feature = "signal")]
+#[derive(Debug)]
+#[must_use = "nothing is waited for unless it is polled"]
+pub struct Deliveries<'a>(Option<Delivered<'a>>);
+
+#[cfg(feature = "signal")]
+impl Stream for Deliveries<'_> {
+    type Item = io::Result<i32>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        poll_until_error(&mut self.0, context)
+    }
+}
+
+/// The ticks, without end.
+impl Stream for Interval {
+    type Item = Duration;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Duration>> {
+        self.poll_tick(context).map(Some)
+    }
+}
+
+/// Polls a future that can be polled again after it was ready, and drops it with its first error.
+fn poll_until_error<T, F: Future<Output = io::Result<T>> + Unpin>(
+    source: &mut Option<F>,
+    context: &mut Context<'_>,
+) -> Poll<Option<io::Result<T>>> {
+    let Some(future) = source else { return Poll::Ready(None) };
+    let next = Pin::new(future).poll(context);
+    if let Poll::Ready(Err(_)) = next {
+        *source = None;
+    }
+    next.map(Some)
+}

@@ -30,7 +30,7 @@ use log::{trace, warn};
 
 pub use self::alive::{AliveKind, AliveReason};
 pub use self::builder::Builder;
-pub use self::remote::Remote;
+pub use self::remote::{PostError, Remote};
 
 pub(crate) use self::builder::Limits;
 pub(crate) use self::clock::{Clock, Nanos, saturating_nanos};

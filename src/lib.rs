@@ -1,4 +1,99 @@
-//! placeholder crate docs
+//! libuv's event loop for Rust: one thread, one loop, handles, timers and TCP with callbacks, and `await` on the very
+//! same handles.
+//!
+//! ```no_run
+//! use luvio::{Loop, Tcp};
+//! use std::io;
+//!
+//! fn on_read(client: &Tcp, chunk: io::Result<Option<&[u8]>>) {
+//!     match chunk {
+//!         Ok(Some(data)) => drop(client.write(data)), // echo
+//!         Ok(None) => drop(client.finish()),          // what is queued goes out, then the socket closes
+//!         Err(_) => drop(client.close()),
+//!     }
+//! }
+//!
+//! let event_loop = Loop::new()?;
+//! let server = Tcp::new(&event_loop);
+//! server.bind("127.0.0.1:7000")?;
+//! server.listen(128, |server, incoming| {
+//!     if let Ok(client) = incoming.and_then(|()| server.accept()) {
+//!         let _ = client.read_start(on_read);
+//!     }
+//! })?;
+//! event_loop.run()?;
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
+//! # Five ideas
+//!
+//! | idea | what it is | libuv's word |
+//! |---|---|---|
+//! | [`Loop`] | one per thread: polls, keeps the time, owns every handle and task | `uv_loop_t` |
+//! | [`Handle`] | a long-lived thing that can call back many times: [`Tcp`], [`Timer`], [`Notifier`], … | `uv_handle_t` |
+//! | [`Request`] | one operation that has started and ends once: a write, a connect, a close | `uv_req_t` |
+//! | task | a future that the loop drives, from [`spawn`] or [`go`] | (luv: a coroutine) |
+//! | [`Coroutine`] | resume and yield, driven by whoever resumes it | (Lua's coroutine) |
+//!
+//! **One operation, three ways to use it.** An operation starts when it is called and returns a [`Request`]: ignore it,
+//! give it a callback with [`then`](Request::then), or `.await` it. What happens again and again is a callback of a handle
+//! ([`read_start`](Tcp::read_start), [`listen`](Tcp::listen), [`Timer::start`]) and has an await twin on the same handle
+//! ([`read_once`](Tcp::read_once), [`accept_next`](Tcp::accept_next), [`interval`]).
+//!
+//! # Both styles on one socket
+//!
+//! ```
+//! use luvio::{Loop, Tcp, go};
+//! use std::io;
+//!
+//! let event_loop = Loop::new()?;
+//! let server = Tcp::new(&event_loop);
+//! server.bind("127.0.0.1:0")?;
+//! server.listen(128, |server, incoming| {
+//!     let Ok(client) = incoming.and_then(|()| server.accept()) else { return }; // accepted by a callback,
+//!     server.close();
+//!     go(async move {
+//!         let question = client.read_once().await?.unwrap_or_default(); // read by a task,
+//!         let answer = question.to_ascii_uppercase();
+//!         let done = client.clone();
+//!         client.write(answer).then(move |_| drop(done.finish())); // completed by a callback
+//!         io::Result::Ok(())
+//!     });
+//! })?;
+//! # let addr = server.local_addr()?;
+//! # let client = Tcp::new(&event_loop);
+//! # client.connect(addr);
+//! # client.write("hello");
+//! # let answer = event_loop.block_on(client.read_once())??;
+//! # assert_eq!(answer.as_deref(), Some(&b"HELLO"[..]));
+//! # client.close();
+//! event_loop.run()?;
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
+//! # The rules
+//!
+//! 1. A callback gets its own handle as an argument, so that no closure has to capture the handle it belongs to.
+//! 2. A callback may do anything to any handle, its own included: stop it, start it again with another callback, close it,
+//!    drop its last clone, stop the loop. Only running the same loop again is an error.
+//! 3. No callback runs from inside the call that registered it. What is over at once calls back in a later pass; awaiting
+//!    it may be over at once.
+//! 4. A handle lives while it is active (then the loop keeps it) or while somebody holds it. When neither, it closes by
+//!    itself: close to be told of the end, drop to be done.
+//! 5. Closing has two steps. The descriptor goes at once, and no event is delivered any more. In the closing phase the
+//!    requests of the handle end with [`Canceled`], then the close itself ends, then the handle's callbacks are dropped.
+//! 6. No event reaches the wrong handle: a key is used again only after the closing phase, and then with another
+//!    generation.
+//! 7. [`Loop`] owns, [`LoopHandle`] refers. Dropping the loop closes every handle and drops every callback and task; what
+//!    is still held then is safe to use and says that the loop is gone.
+//! 8. Cancelling an await releases what it had started, and a read or an accept that is cancelled has taken nothing.
+//!
+//! A panic of a callback leaves [`run`](Loop::run) by unwinding, and the next run goes on behind it. A panic of a task
+//! goes to its [`JoinHandle`], or to the log. Misuse is an [`io::Error`](std::io::Error) around a [`Misuse`], whose text
+//! says what to do instead.
+//!
+//! The chapter [`behaviour`] says in detail what the loop and each kind of handle promise, and where they differ from
+//! libuv.
 #![forbid(unsafe_code)]
 #![deny(
     missing_debug_implementations,
@@ -25,7 +120,9 @@ mod task;
 pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
 pub use self::error::{Canceled, Misuse, is_canceled};
-pub use self::event_loop::{AliveKind, AliveReason, Builder, Loop, LoopHandle, Remote, RunMode};
+pub use self::event_loop::{
+    AliveKind, AliveReason, Builder, Loop, LoopHandle, PostError, Remote, RunMode,
+};
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
 #[cfg(feature = "signal")]
@@ -45,3 +142,8 @@ pub use self::task::{
     ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go, interval, sleep,
     sleep_until, spawn, timeout, yield_now,
 };
+
+/// The blocks of README.md, compiled and run as doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

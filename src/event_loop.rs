@@ -34,7 +34,7 @@ pub use self::remote::{PostError, Remote};
 
 pub(crate) use self::builder::Limits;
 pub(crate) use self::clock::{Clock, Nanos, saturating_nanos};
-pub(crate) use self::current::{current, with_running};
+pub(crate) use self::current::{LoopId, current, with_running};
 pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
 pub(crate) use self::hook_list::{HookKey, HookList};
 pub(crate) use self::mailbox::{Item, Mailbox};
@@ -106,6 +106,7 @@ pub struct LoopHandle {
 
 /// All that a loop consists of.
 pub(crate) struct LoopInner {
+    pub(crate) id: LoopId,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) poller: Poller,
@@ -164,6 +165,7 @@ impl Loop {
         let clock = Clock::new(limits.virtual_clock);
         let tasks = Tasks::new(limits.tasks_per_turn);
         let inner = LoopInner {
+            id: LoopId::new(),
             limits,
             clock,
             poller,
@@ -189,8 +191,10 @@ impl Loop {
             stopping: Cell::new(false),
             gone: Cell::new(false),
         };
+        let inner = Rc::new(inner);
+        inner.id.enroll(&inner);
         Ok(Loop {
-            handle: LoopHandle { inner: Rc::new(inner) },
+            handle: LoopHandle { inner },
             #[cfg(not(mio_unsupported_force_poll_poll))]
             registry,
         })
@@ -752,6 +756,7 @@ impl LoopInner {
         self.buffer.take().unwrap_or_else(|| vec![0; self.limits.read_chunk].into_boxed_slice())
     }
 
+    #[inline]
     pub(crate) fn return_buffer(&self, buffer: Box<[u8]>) {
         self.buffer.set(Some(buffer));
     }
@@ -764,20 +769,26 @@ impl LoopInner {
         place: &Location<'_>,
         callback: impl FnOnce() -> R,
     ) -> R {
-        let start = self.limits.slow_callback.map(|threshold| (threshold, Instant::now()));
+        let start = self.limits.slow_callback.map(|_| now());
         let result = callback();
-        if let Some((threshold, start)) = start {
-            let taken = start.elapsed();
-            if taken > threshold {
-                warn!("the callback of the {what} made at {place} held the loop for {taken:?}");
-            }
+        if let Some(start) = start {
+            self.complain_if_slow(start, what, place);
         }
         result
+    }
+
+    #[cold]
+    fn complain_if_slow(&self, start: Instant, what: impl fmt::Display, place: &Location<'_>) {
+        let taken = start.elapsed();
+        if self.limits.slow_callback.is_some_and(|threshold| taken > threshold) {
+            warn!("the callback of the {what} made at {place} held the loop for {taken:?}");
+        }
     }
 
     /// The loop is dropped: closes every handle and drops every callback, and calls none.
     fn dispose(&self) {
         self.gone.set(true);
+        self.id.retire();
         // Whatever is dropped from here on may run destructors of the user, which meet a loop that is gone and so
         // cannot add anything. Nothing is borrowed while they run.
         drop(self.mailbox.close());
@@ -798,6 +809,12 @@ impl LoopInner {
         self.descriptors.close();
         self.poller.close();
     }
+}
+
+/// Out of the way of loops that do not ask for it.
+#[cold]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn count(counter: &Cell<usize>, more: bool) {

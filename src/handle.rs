@@ -213,14 +213,14 @@ impl Core {
     }
 
     /// Where a request of this handle comes from.
-    #[inline]
     #[track_caller]
     pub(crate) fn origin(&self) -> Origin {
-        Origin {
-            event_loop: self.event_loop.clone(),
-            owner: self.key.get(),
-            place: Location::caller(),
-        }
+        self.origin_at(Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn origin_at(&self, place: &'static Location<'static>) -> Origin {
+        Origin { event_loop: self.event_loop.inner().id, owner: self.key.get(), place }
     }
 
     /// Says whether the handle is active. An active one keeps the loop alive, unless it is unreferenced.

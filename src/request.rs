@@ -15,7 +15,7 @@ use log::{debug, trace};
 
 use crate::error::{Canceled, is_canceled};
 use crate::event_loop::{
-    AliveKind, AliveReason, Job, Key, LoopHandle, Object, Pending, RequestId, Runnable,
+    AliveKind, AliveReason, Job, Key, LoopHandle, LoopId, Object, Pending, RequestId, Runnable,
 };
 
 /// An operation that has started and ends once: a connect, a write, a shutdown, a close, …
@@ -52,19 +52,19 @@ pub struct Request<T> {
 }
 
 /// Whose request it is and where the program made it.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Origin {
-    pub(crate) event_loop: LoopHandle,
+    pub(crate) event_loop: LoopId,
     pub(crate) owner: Key,
     pub(crate) place: &'static Location<'static>,
 }
 
 enum State<T> {
-    /// It was over when the call returned. Costs no allocation.
-    Finished(io::Result<T>),
+    /// It succeeded before the call returned. Costs no allocation.
+    Done(T),
     /// It ends with the closing of its handle, with this value. Costs none either, as long as nobody asks.
     Closing(T),
-    /// It is under way; the handle that does it holds the other end.
+    /// It is under way, and the handle that does it holds the other end; or it failed.
     Shared(Rc<Ticket<T>>),
     /// The result was handed over.
     Spent,
@@ -72,8 +72,18 @@ enum State<T> {
 
 impl<T: 'static> Request<T> {
     /// A request that was over at once.
+    #[inline]
     pub(crate) fn finished(origin: Origin, result: io::Result<T>) -> Request<T> {
-        Request { origin, state: State::Finished(result) }
+        match result {
+            Ok(value) => Request { origin, state: State::Done(value) },
+            Err(err) => Request::failed(origin, err),
+        }
+    }
+
+    #[cold]
+    fn failed(origin: Origin, err: io::Error) -> Request<T> {
+        let ticket = Ticket::over(origin, Err(err), Listener::Undecided);
+        Request { origin, state: State::Shared(ticket) }
     }
 
     /// A request that ends when its handle, whose close has begun, is closed.
@@ -87,8 +97,8 @@ impl<T: 'static> Request<T> {
         operation: &'static str,
         on_drop: OnDrop,
     ) -> (Request<T>, Rc<Ticket<T>>) {
-        origin.event_loop.inner().count_request(true);
-        let ticket = Ticket::new(origin.clone(), operation, on_drop);
+        let ticket = Ticket::new(origin, operation, on_drop);
+        ticket.count(true);
         (Request { origin, state: State::Shared(Rc::clone(&ticket)) }, ticket)
     }
 
@@ -106,13 +116,13 @@ impl<T: 'static> Request<T> {
                 ticket.queue();
             }
             State::Closing(value) => {
-                let ticket = Ticket::over(self.origin.clone(), Ok(value), done);
+                let ticket = Ticket::over(self.origin, Ok(value), done);
                 match self.origin.owner() {
                     Some(handle) => handle.core().wait_for_close(ticket),
                     None => ticket.queue(),
                 }
             }
-            State::Finished(result) => Ticket::over(self.origin.clone(), result, done).queue(),
+            State::Done(value) => Ticket::over(self.origin, Ok(value), done).queue(),
             State::Spent => {}
         }
         Canceler { ticket: None }
@@ -134,7 +144,7 @@ impl<T: 'static> Request<T> {
     /// True if the operation is over.
     pub fn is_finished(&self) -> bool {
         match &self.state {
-            State::Finished(_) | State::Spent => true,
+            State::Done(_) | State::Spent => true,
             State::Shared(ticket) => ticket.finished.get(),
             State::Closing(_) => self.origin.owner().is_none(),
         }
@@ -144,7 +154,7 @@ impl<T: 'static> Request<T> {
 impl Origin {
     /// The handle whose request it is, until it is completely closed.
     fn owner(&self) -> Option<Rc<dyn Object>> {
-        self.event_loop.inner().handles.get(self.owner)
+        self.event_loop.get()?.inner().handles.get(self.owner)
     }
 }
 
@@ -159,7 +169,7 @@ impl<T: Unpin + 'static> Future for Request<T> {
     /// When polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         match mem::replace(&mut self.state, State::Spent) {
-            State::Finished(result) => Poll::Ready(result),
+            State::Done(value) => Poll::Ready(Ok(value)),
             State::Shared(ticket) => match ticket.poll(context) {
                 Poll::Ready(result) => Poll::Ready(result),
                 Poll::Pending => {
@@ -168,7 +178,7 @@ impl<T: Unpin + 'static> Future for Request<T> {
                 }
             },
             State::Closing(value) => {
-                let ticket = Ticket::new(self.origin.clone(), "close", OnDrop::GoOn);
+                let ticket = Ticket::new(self.origin, "close", OnDrop::GoOn);
                 let at_close =
                     Rc::new(AtClose { ticket: Rc::clone(&ticket), value: Cell::new(Some(value)) });
                 match self.origin.owner() {
@@ -184,11 +194,20 @@ impl<T: Unpin + 'static> Future for Request<T> {
 }
 
 impl<T> Drop for Request<T> {
+    #[inline]
     fn drop(&mut self) {
-        match mem::replace(&mut self.state, State::Spent) {
-            State::Finished(Err(err)) => log_unheard(self.origin.place, &err),
-            State::Shared(ticket) => ticket.abandon(),
-            _ => {}
+        if let State::Shared(_) = self.state {
+            self.forget();
+        }
+    }
+}
+
+impl<T> Request<T> {
+    /// Nobody asked for the result.
+    #[cold]
+    fn forget(&mut self) {
+        if let State::Shared(ticket) = mem::replace(&mut self.state, State::Spent) {
+            ticket.abandon();
         }
     }
 }
@@ -196,7 +215,7 @@ impl<T> Drop for Request<T> {
 impl<T> fmt::Debug for Request<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Finished(_) | State::Spent => "finished",
+            State::Done(_) | State::Spent => "finished",
             State::Shared(ticket) if ticket.finished.get() => "finished",
             State::Shared(_) | State::Closing(_) => "under way",
         };
@@ -246,6 +265,8 @@ enum Listener<T> {
 
 /// The state that a request under way shares with the handle that does it.
 pub(crate) struct Ticket<T> {
+    /// `None` if the loop was gone from the start.
+    event_loop: Option<LoopHandle>,
     origin: Origin,
     operation: &'static str,
     on_drop: OnDrop,
@@ -258,6 +279,7 @@ impl<T: 'static> Ticket<T> {
     /// A ticket that does not count as a request, since something else keeps the loop alive for it.
     fn new(origin: Origin, operation: &'static str, on_drop: OnDrop) -> Rc<Ticket<T>> {
         Rc::new(Ticket {
+            event_loop: origin.event_loop.get(),
             origin,
             operation,
             on_drop,
@@ -298,8 +320,15 @@ impl<T: 'static> Ticket<T> {
     fn settle(self: Rc<Self>, result: io::Result<T>, call: impl FnOnce(&Rc<Self>)) {
         debug_assert!(!self.finished.get(), "a request finished twice");
         self.finished.set(true);
-        self.origin.event_loop.inner().count_request(false);
+        self.count(false);
         self.announce(result, call);
+    }
+
+    /// The loop runs until the operation is over.
+    fn count(&self, more: bool) {
+        if let Some(event_loop) = &self.event_loop {
+            event_loop.inner().count_request(more);
+        }
     }
 
     fn announce(self: &Rc<Self>, result: io::Result<T>, call: impl FnOnce(&Rc<Self>)) {
@@ -325,8 +354,10 @@ impl<T: 'static> Ticket<T> {
     /// Has the callback run in the next pending pass.
     fn queue(self: &Rc<Self>) {
         let job = Job::Completion(Rc::clone(self) as Rc<dyn Runnable>);
-        let Origin { event_loop, owner, place } = &self.origin;
-        event_loop.inner().queue(Pending { owner: *owner, place, job });
+        let Origin { owner, place, .. } = self.origin;
+        if let Some(event_loop) = &self.event_loop {
+            event_loop.inner().queue(Pending { owner, place, job });
+        }
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<io::Result<T>> {
@@ -372,11 +403,9 @@ impl<T: 'static> Runnable for Ticket<T> {
         if let (Listener::Callback(done), Some(result)) =
             (self.listener.replace(Listener::Nobody), self.result.take())
         {
-            self.origin.event_loop.inner().watch(
-                format_args!("{} request", self.operation),
-                self.origin.place,
-                || done(result),
-            );
+            let Some(event_loop) = &self.event_loop else { return };
+            let what = format_args!("{} request", self.operation);
+            event_loop.inner().watch(what, self.origin.place, || done(result));
         }
     }
 }

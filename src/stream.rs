@@ -18,6 +18,8 @@ use std::cell::{Cell, RefCell};
 #[cfg(feature = "futures")]
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::mem;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -74,14 +76,16 @@ type ReadCallback<H> = dyn FnMut(&H, io::Result<Option<&[u8]>>);
 
 /// Flags of a stream.
 mod is {
+    use crate::event_loop::Readiness;
+
     pub(super) const CONNECTING: u16 = 1;
     pub(super) const CONNECTED: u16 = 1 << 1;
     /// A read may find something.
-    pub(super) const READABLE: u16 = 1 << 2;
+    pub(super) const READABLE: u16 = Readiness::READABLE;
     /// A write may find room.
-    pub(super) const WRITABLE: u16 = 1 << 3;
+    pub(super) const WRITABLE: u16 = Readiness::WRITABLE;
     /// The poll said that the peer is done or that there is an error: a short read has not drained the socket.
-    pub(super) const HUNG_UP: u16 = 1 << 4;
+    pub(super) const HUNG_UP: u16 = Readiness::HUNG_UP;
     /// There is a read callback.
     pub(super) const READING: u16 = 1 << 5;
     /// A task waits for data.
@@ -103,6 +107,8 @@ mod is {
     pub(super) const SHOWN: u16 = 1 << 12;
     /// The loop keeps the handle alive.
     pub(super) const PINNED: u16 = 1 << 13;
+    /// A task waits for room to write, by the futures-io traits.
+    pub(super) const ROOM_AWAITED: u16 = 1 << 15;
 }
 
 /// One stream.
@@ -366,34 +372,31 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Reads and delivers what is there, within the budget.
+    #[inline(always)]
     fn read_pass(&self, handle: &H) {
         if !self.has(is::READING | is::READABLE | is::CONNECTED) {
             return;
         }
         let inner = self.core.event_loop().inner();
-        let _resume = ResumeIfReadable(handle);
-        let mut buffer = BorrowedBuffer { handle, buffer: inner.take_buffer() };
-        for _ in 0..inner.limits.reads_per_turn {
-            match self.receive(&mut buffer.buffer) {
-                Ok(None) => break,
-                Ok(Some(0)) => self.end_reading(handle, Ok(None)),
-                Ok(Some(length)) => {
-                    if let Some(mut callback) = self.reader.lend() {
-                        self.core.call(|| callback(handle, Ok(Some(&buffer.buffer[..length]))));
-                    }
-                }
-                Err(err) => {
-                    self.set(is::BROKEN);
-                    self.end_reading(handle, Err(err));
-                }
-            }
-            if !self.has(is::READING | is::READABLE) {
-                break;
-            }
+        let mut buffer = inner.take_buffer();
+        let received = self.receive(&mut buffer);
+        let epoch = self.reader.epoch();
+        let callback = self.reader.take();
+        let mut pass = ReadPass { handle, buffer, callback, epoch };
+        match received {
+            Ok(Some(length)) if length > 0 => pass.deliver(length),
+            other => pass.end(other),
         }
+        if self.has(is::READING | is::READABLE) {
+            pass.go_on();
+        }
+        // What its drop does, too, but inlined: this is the hottest path of all.
+        pass.finish();
+        mem::forget(pass);
     }
 
     /// One read from the socket. `None` if there is nothing more for now.
+    #[inline]
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let socket = self.socket.borrow();
         let Some(socket) = socket.as_ref() else {
@@ -402,35 +405,29 @@ impl<H: StreamHandle> Stream<H> {
         loop {
             match socket.recv(buffer) {
                 Ok(length) => {
-                    if SHORT_MEANS_DRAINED
-                        && length < buffer.len()
-                        && length > 0
-                        && !self.is(is::HUNG_UP)
-                    {
+                    let is_short = length < buffer.len() && length > 0;
+                    if SHORT_MEANS_DRAINED && is_short && !self.is(is::HUNG_UP) {
                         self.unset(is::READABLE);
                     }
                     return Ok(Some(length));
                 }
-                Err(err) => match err.kind() {
-                    io::ErrorKind::WouldBlock => {
-                        self.unset(is::READABLE | is::HUNG_UP);
-                        return Ok(None);
-                    }
-                    io::ErrorKind::Interrupted => {}
-                    _ => return Err(err),
-                },
+                Err(err) => self.nothing_received(err)?,
+            }
+            if !self.is(is::READABLE) {
+                return Ok(None);
             }
         }
     }
 
-    /// The last call of a read callback: the end of the stream, or an error. The stream stays open.
-    fn end_reading(&self, handle: &H, end: io::Result<Option<&[u8]>>) {
-        let callback = self.reader.lend();
-        self.leave_reading();
-        self.reader.clear();
-        if let Some(mut callback) = callback {
-            self.core.call(|| callback(handle, end));
+    /// A read brought an error, which may only mean that there is nothing more, or that it was interrupted.
+    #[cold]
+    fn nothing_received(&self, err: io::Error) -> io::Result<()> {
+        match err.kind() {
+            io::ErrorKind::WouldBlock => self.unset(is::READABLE | is::HUNG_UP),
+            io::ErrorKind::Interrupted => {}
+            _ => return Err(err),
         }
+        Ok(())
     }
 }
 
@@ -460,7 +457,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// The future that waited for data is gone; what arrives stays with the system.
     pub(crate) fn stop_awaiting(&self, waits: &mut bool) {
-        if std::mem::take(waits) && self.is(is::AWAITED) {
+        if mem::take(waits) && self.is(is::AWAITED) {
             self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
             drop(self.read_waker.take());
@@ -532,21 +529,93 @@ struct BorrowedBuffer<'a, H: StreamHandle> {
 
 impl<H: StreamHandle> Drop for BorrowedBuffer<'_, H> {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
+        let buffer = mem::take(&mut self.buffer);
         self.handle.stream().core.event_loop().inner().return_buffer(buffer);
     }
 }
 
-/// At the end of a read pass, by unwinding too: a stream that has more to read gets another go, since the poll will not
+/// A read pass over one stream: the buffer and the callback, both on loan.
+///
+/// At its end, by unwinding too, they go back, and a stream that has more to read gets another go, since the poll will not
 /// speak of it again.
-struct ResumeIfReadable<'a, H: StreamHandle>(&'a H);
+struct ReadPass<'a, H: StreamHandle> {
+    handle: &'a H,
+    buffer: Box<[u8]>,
+    callback: Option<Box<ReadCallback<H>>>,
+    /// The slot's epoch when the callback was taken out.
+    epoch: u32,
+}
 
-impl<H: StreamHandle> Drop for ResumeIfReadable<'_, H> {
-    fn drop(&mut self) {
-        let stream = self.0.stream();
-        if stream.has(is::READING | is::READABLE) {
-            stream.resume_later(self.0);
+impl<H: StreamHandle> ReadPass<'_, H> {
+    /// Calls the callback with what was read.
+    #[inline(always)]
+    fn deliver(&mut self, length: usize) {
+        if let Some(callback) = &mut self.callback {
+            let data = &self.buffer[..length];
+            self.handle.stream().core.call(|| callback(self.handle, Ok(Some(data))));
         }
+    }
+
+    /// The reads after the first one.
+    #[inline(never)]
+    fn go_on(&mut self) {
+        let stream = self.handle.stream();
+        for _ in 1..stream.core.event_loop().inner().limits.reads_per_turn {
+            let received = stream.receive(&mut self.buffer);
+            if self.epoch != stream.reader.epoch() {
+                // The callback has put another one in its place.
+                drop(self.callback.take());
+                self.epoch = stream.reader.epoch();
+                self.callback = stream.reader.take();
+            }
+            match received {
+                Ok(Some(length)) if length > 0 => self.deliver(length),
+                other => self.end(other),
+            }
+            if !stream.has(is::READING | is::READABLE) {
+                break;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn finish(&mut self) {
+        let stream = self.handle.stream();
+        let inner = stream.core.event_loop().inner();
+        inner.return_buffer(mem::take(&mut self.buffer));
+        if stream.has(is::READING | is::READABLE) {
+            stream.resume_later(self.handle);
+        }
+        // Last, since a callback that is not wanted any more is dropped by it.
+        if let Some(callback) = self.callback.take() {
+            stream.reader.put_back(callback, self.epoch);
+        }
+    }
+
+    /// Nothing was read. That may be the end of the stream or an error, of which the callback hears last; the stream stays
+    /// open.
+    #[cold]
+    fn end(&mut self, received: io::Result<Option<usize>>) {
+        let stream = self.handle.stream();
+        let end = match received {
+            Ok(None) => return,
+            Ok(Some(_)) => Ok(None),
+            Err(err) => {
+                stream.set(is::BROKEN);
+                Err(err)
+            }
+        };
+        stream.leave_reading();
+        stream.reader.clear();
+        if let Some(mut callback) = self.callback.take() {
+            stream.core.call(|| callback(self.handle, end));
+        }
+    }
+}
+
+impl<H: StreamHandle> Drop for ReadPass<'_, H> {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
@@ -554,14 +623,37 @@ impl<H: StreamHandle> Drop for ResumeIfReadable<'_, H> {
 
 impl<H: StreamHandle> Stream<H> {
     #[inline]
-    pub(crate) fn write(&self, origin: Origin, data: &[u8]) -> Request<()> {
+    pub(crate) fn write(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
         if self.can_send_now() {
             match self.send(data) {
-                Ok(sent) if sent == data.len() => return Request::finished(origin, Ok(())),
-                Ok(sent) => return self.enqueue(origin, data[sent..].to_vec(), sent > 0),
-                Err(err) => return self.refuse(origin, err),
+                Ok(sent) if sent == data.len() => {
+                    Request::finished(self.core.origin_at(place), Ok(()))
+                }
+                sent => self.write_rest(place, data, sent),
             }
+        } else {
+            self.write_later(place, data)
         }
+    }
+
+    /// The kernel did not take everything.
+    #[cold]
+    fn write_rest(
+        &self,
+        place: &'static Location<'static>,
+        data: &[u8],
+        sent: io::Result<usize>,
+    ) -> Request<()> {
+        let origin = self.core.origin_at(place);
+        match sent {
+            Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0),
+            Err(err) => self.refuse(origin, err),
+        }
+    }
+
+    #[cold]
+    fn write_later(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
+        let origin = self.core.origin_at(place);
         match self.check_can_write() {
             Ok(()) => self.enqueue(origin, data.to_vec(), false),
             Err(misuse) => Request::finished(origin, Err(misuse.into())),
@@ -731,19 +823,30 @@ impl<H: StreamHandle> Stream<H> {
                     }
                     return Ok(sent);
                 }
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                    self.unset(is::WRITABLE);
-                    return Ok(0);
+                Err(err) => {
+                    if self.nothing_sent(err)? {
+                        return Ok(0);
+                    }
                 }
-                Err(err) if err.raw_os_error() == Some(libc::ENOBUFS) => {
-                    self.unset(is::WRITABLE);
-                    self.try_again_after_a_pause();
-                    return Ok(0);
-                }
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => return Err(err),
             }
         }
+    }
+
+    /// A send brought an error. True if it only means that there is no room now, false if it has to be tried again.
+    #[cold]
+    fn nothing_sent(&self, err: io::Error) -> io::Result<bool> {
+        if err.kind() == io::ErrorKind::Interrupted {
+            return Ok(false);
+        }
+        let out_of_buffers = err.raw_os_error() == Some(libc::ENOBUFS);
+        if err.kind() != io::ErrorKind::WouldBlock && !out_of_buffers {
+            return Err(err);
+        }
+        self.unset(is::WRITABLE);
+        if out_of_buffers {
+            self.try_again_after_a_pause();
+        }
+        Ok(true)
     }
 
     /// No poll will say when the kernel has buffers again.
@@ -755,7 +858,7 @@ impl<H: StreamHandle> Stream<H> {
         impl Expire for Pause {
             fn expire(self: Rc<Self>) {
                 if let Some(object) = self.event_loop.inner().handles.get(self.key) {
-                    object.ready(Readiness { readable: false, read_closed: false, writable: true });
+                    object.ready(Readiness::WRITABLE_ONLY);
                 }
             }
         }
@@ -856,6 +959,10 @@ impl<H: StreamHandle> Stream<H> {
 
     /// There is room, or there never will be.
     fn wake_writer(&self) {
+        if !self.is(is::ROOM_AWAITED) {
+            return;
+        }
+        self.unset(is::ROOM_AWAITED);
         if let Some(waker) = self.pop_with(|outgoing| outgoing.writer.take()) {
             waker.wake();
         }
@@ -967,6 +1074,7 @@ impl<H: StreamHandle> Stream<H> {
         let waker = context.waker().clone();
         let mut replaced = None;
         self.with_outgoing(|outgoing| replaced = outgoing.writer.replace(waker));
+        self.set(is::ROOM_AWAITED);
         drop(replaced);
     }
 }
@@ -977,17 +1085,7 @@ impl<H: StreamHandle> Stream<H> {
     /// The poll had something to say.
     #[inline]
     pub(crate) fn ready(&self, handle: &H, readiness: Readiness) {
-        let mut told = 0;
-        if readiness.readable {
-            told |= is::READABLE;
-        }
-        if readiness.read_closed {
-            told |= is::HUNG_UP;
-        }
-        if readiness.writable {
-            told |= is::WRITABLE;
-        }
-        self.set(told);
+        self.set(readiness.flags());
         if self.is(is::CONNECTING) {
             self.check_connect(handle);
             return;
@@ -996,6 +1094,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// The stream's next go, after its budget ran out or a read was started on data that had arrived before.
+    #[inline(never)]
     pub(crate) fn resume(&self, handle: &H) {
         self.unset(is::RESUMING);
         if !self.is(is::CONNECTING) {
@@ -1043,15 +1142,23 @@ impl<H: StreamHandle> Stream<H> {
         );
     }
 
-    /// Writing first: it runs no callback, so that a read callback that panics cannot keep it from happening.
     #[inline]
     fn go_on(&self, handle: &H) {
+        if self.is(is::QUEUED | is::ROOM_AWAITED | is::AWAITED) {
+            self.go_on_for_others(handle);
+        }
+        self.read_pass(handle);
+    }
+
+    /// What is due before the read callback: queued writes first, which run no callback, so that a read callback that
+    /// panics cannot keep them from being sent; then tasks.
+    #[inline(never)]
+    fn go_on_for_others(&self, handle: &H) {
         self.write_pass(handle);
         if self.is(is::WRITABLE) {
             self.wake_writer();
         }
         self.wake_reader();
-        self.read_pass(handle);
     }
 
     fn check_connect(&self, handle: &H) {

@@ -1,12 +1,48 @@
-//! Which loop runs on this thread.
+//! Which loops this thread has, and which of them runs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
 
 use super::{LoopHandle, LoopInner};
 
 thread_local! {
+    /// The loops that this thread made and that are not gone.
+    static LOOPS: RefCell<Vec<(LoopId, Weak<LoopInner>)>> = const { RefCell::new(Vec::new()) };
+    static NEXT_ID: Cell<usize> = const { Cell::new(0) };
     /// The running loops of this thread, the innermost last.
     static RUNNING: RefCell<Vec<LoopHandle>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Names a loop of this thread. Unlike a [`LoopHandle`] it costs nothing to copy and nothing to drop, so that a request
+/// which was over at once costs nothing either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoopId(usize);
+
+impl LoopId {
+    /// An id that no other loop of this thread has or had.
+    pub(crate) fn new() -> LoopId {
+        LoopId(NEXT_ID.replace(NEXT_ID.get() + 1))
+    }
+
+    /// Lets the loop be found by its id.
+    pub(crate) fn enroll(self, event_loop: &Rc<LoopInner>) {
+        LOOPS.with_borrow_mut(|loops| loops.push((self, Rc::downgrade(event_loop))));
+    }
+
+    /// The loop is gone.
+    pub(crate) fn retire(self) {
+        // A loop may be dropped while the thread ends, when this is gone already.
+        let _ = LOOPS.try_with(|loops| loops.borrow_mut().retain(|&(id, _)| id != self));
+    }
+
+    /// The loop, unless it is gone.
+    pub(crate) fn get(self) -> Option<LoopHandle> {
+        let found = LOOPS.try_with(|loops| {
+            let loops = loops.borrow();
+            loops.iter().find(|&&(id, _)| id == self).and_then(|(_, inner)| inner.upgrade())
+        });
+        Some(LoopHandle { inner: found.ok().flatten()? })
+    }
 }
 
 /// Makes a loop the current one of this thread until it is dropped.

@@ -35,7 +35,15 @@ impl HookList {
     }
 
     /// Runs each one that was there when the pass began and still is when its turn comes.
+    #[inline]
     pub(crate) fn run(&self) {
+        // Usually there are none.
+        if !self.is_empty() {
+            self.run_each();
+        }
+    }
+
+    fn run_each(&self) {
         let end = self.next.get();
         let mut from = Bound::Unbounded;
         while let Some((key, hook)) = self.first_within(from, end) {
@@ -54,10 +62,6 @@ impl HookList {
         end: HookKey,
     ) -> Option<(HookKey, Rc<dyn Runnable>)> {
         let hooks = self.hooks.borrow();
-        // Asked of an empty list in most turns: a range over nothing costs more than this question.
-        if hooks.is_empty() {
-            return None;
-        }
         let (key, hook) =
             hooks.range((from, Bound::Unbounded)).next().filter(|&(&key, _)| key < end)?;
         Some((*key, Rc::clone(hook)))

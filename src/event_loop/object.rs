@@ -5,25 +5,47 @@ use std::rc::Rc;
 use super::alive::AliveReason;
 use crate::handle::{Core, Handle};
 
-/// What a poll said about a socket.
+/// What a poll said about a socket, in flags that streams use as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness {
-    /// There is something to read: data, a connection, an end or an error.
-    pub(crate) readable: bool,
-    /// Something ended (the peer shut down or there is an error), so that a short read has not drained the socket.
-    pub(crate) read_closed: bool,
-    /// There is room to write, a connect ended, or there is an error.
-    pub(crate) writable: bool,
-}
+pub(crate) struct Readiness(u16);
 
 impl Readiness {
+    /// There is something to read: data, a connection, an end or an error.
+    pub(crate) const READABLE: u16 = 1 << 2;
+    /// There is room to write, a connect ended, or there is an error.
+    pub(crate) const WRITABLE: u16 = 1 << 3;
+    /// Something ended (the peer shut down or there is an error), so that a short read has not drained the socket.
+    pub(crate) const HUNG_UP: u16 = 1 << 4;
+
+    /// There may be room to write.
+    pub(crate) const WRITABLE_ONLY: Readiness = Readiness(Readiness::WRITABLE);
+
+    #[inline]
     pub(crate) fn of(event: &mio::event::Event) -> Readiness {
-        let ended = event.is_read_closed() || event.is_error();
-        Readiness {
-            readable: event.is_readable() || ended,
-            read_closed: ended,
-            writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+        let mut flags = 0;
+        if event.is_readable() {
+            flags |= Readiness::READABLE;
         }
+        if event.is_writable() {
+            flags |= Readiness::WRITABLE;
+        }
+        // A closed writing side is writable, too, or one of these.
+        if event.is_error() || event.is_read_closed() {
+            flags |= Readiness::ended(event);
+        }
+        Readiness(flags)
+    }
+
+    #[cold]
+    fn ended(event: &mio::event::Event) -> u16 {
+        let read = Readiness::READABLE | Readiness::HUNG_UP;
+        let write_too = event.is_write_closed() || event.is_error();
+        if write_too { read | Readiness::WRITABLE } else { read }
+    }
+
+    #[inline]
+    pub(crate) fn flags(self) -> u16 {
+        self.0
     }
 }
 

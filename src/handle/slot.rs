@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 
 /// Holds a boxed callback, `F` being a `dyn FnMut` type.
@@ -30,9 +31,32 @@ impl<F: ?Sized> Slot<F> {
     }
 
     /// Takes the callback out to run it. `None` if there is none, or it is running already further down the stack.
+    #[inline]
     pub(crate) fn lend(&self) -> Option<Lent<'_, F>> {
-        let callback = self.callback.take()?;
+        let callback = self.take()?;
         Some(Lent { slot: self, callback: Some(callback), epoch: self.epoch.get() })
+    }
+
+    /// The same for those who have a guard of their own, which has to [put it back](Slot::put_back).
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Box<F>> {
+        self.callback.take()
+    }
+
+    /// Ends the loan of a callback that was taken in `epoch`.
+    #[inline]
+    pub(crate) fn put_back(&self, callback: Box<F>, epoch: u32) {
+        if self.epoch.get() == epoch {
+            let empty = self.callback.replace(Some(callback));
+            debug_assert!(empty.is_none(), "whoever fills a slot outdates the loan");
+            mem::forget(empty);
+        }
+    }
+
+    /// Changes whenever the slot is set or cleared.
+    #[inline]
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.get()
     }
 
     fn change(&self, callback: Option<Box<F>>) {
@@ -55,31 +79,27 @@ pub(crate) struct Lent<'a, F: ?Sized> {
     epoch: u32,
 }
 
-impl<F: ?Sized> Lent<'_, F> {
-    /// True if the slot was set or cleared since the callback was taken out.
-    pub(crate) fn is_outdated(&self) -> bool {
-        self.slot.epoch.get() != self.epoch
-    }
-}
-
 impl<F: ?Sized> Deref for Lent<'_, F> {
     type Target = F;
 
+    #[inline]
     fn deref(&self) -> &F {
         self.callback.as_deref().expect("a lent callback is there until the loan ends")
     }
 }
 
 impl<F: ?Sized> DerefMut for Lent<'_, F> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut F {
         self.callback.as_deref_mut().expect("a lent callback is there until the loan ends")
     }
 }
 
 impl<F: ?Sized> Drop for Lent<'_, F> {
+    #[inline]
     fn drop(&mut self) {
-        if !self.is_outdated() {
-            self.slot.callback.set(self.callback.take());
+        if let Some(callback) = self.callback.take() {
+            self.slot.put_back(callback, self.epoch);
         }
     }
 }

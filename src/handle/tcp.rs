@@ -613,6 +613,7 @@ impl Tcp {
     /// is not being read.
     ///
     /// libuv: `uv_read_stop`
+    #[inline(never)]
     pub fn read_stop(&self) {
         self.0.stream.read_stop();
     }
@@ -631,7 +632,7 @@ impl Tcp {
     #[inline]
     #[track_caller]
     pub fn write(&self, data: impl AsRef<[u8]>) -> Request<()> {
-        self.0.stream.write(self.core().origin(), data.as_ref())
+        self.0.stream.write(Location::caller(), data.as_ref())
     }
 
     /// Writes several buffers, one after the other, as one write.
@@ -716,6 +717,7 @@ impl Tcp {
     ///
     /// # Errors
     /// Through the request: the stream's error if it fails meanwhile, [`Canceled`](crate::Canceled) if it is closed.
+    #[inline(never)]
     #[track_caller]
     pub fn drained(&self) -> Request<()> {
         self.0.stream.drained(self.core().origin())

@@ -766,13 +766,24 @@ impl LoopInner {
     pub(crate) fn watch<R>(
         &self,
         what: impl fmt::Display,
-        place: &Location<'_>,
+        place: &'static Location<'static>,
+        callback: impl FnOnce() -> R,
+    ) -> R {
+        self.watch_at(what, || place, callback)
+    }
+
+    /// The same for a callback whose place has to be asked for.
+    #[inline]
+    pub(crate) fn watch_at<R>(
+        &self,
+        what: impl fmt::Display,
+        place: impl FnOnce() -> &'static Location<'static>,
         callback: impl FnOnce() -> R,
     ) -> R {
         let start = self.limits.slow_callback.map(|_| now());
         let result = callback();
         if let Some(start) = start {
-            self.complain_if_slow(start, what, place);
+            self.complain_if_slow(start, what, place());
         }
         result
     }

@@ -167,7 +167,20 @@ impl<T: Unpin + 'static> Future for Request<T> {
 
     /// # Panics
     /// When polled again after it was ready.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        match mem::replace(&mut self.state, State::Spent) {
+            State::Done(value) => Poll::Ready(Ok(value)),
+            state => {
+                self.state = state;
+                self.poll_slowly(context)
+            }
+        }
+    }
+}
+
+impl<T: Unpin + 'static> Request<T> {
+    fn poll_slowly(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         match mem::replace(&mut self.state, State::Spent) {
             State::Done(value) => Poll::Ready(Ok(value)),
             State::Shared(ticket) => match ticket.poll(context) {
@@ -186,7 +199,7 @@ impl<T: Unpin + 'static> Future for Request<T> {
                     None => at_close.run(),
                 }
                 self.state = State::Shared(ticket);
-                self.poll(context)
+                self.poll_slowly(context)
             }
             State::Spent => panic!("a request was polled again after it was ready"),
         }

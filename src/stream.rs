@@ -501,11 +501,17 @@ impl<H: StreamHandle> Stream<H> {
         Some(received)
     }
 
+    #[inline]
     fn wake_reader(&self) {
         if self.has(is::AWAITED | is::READABLE) {
-            if let Some(waker) = self.read_waker.take() {
-                waker.wake();
-            }
+            self.wake_reader_now();
+        }
+    }
+
+    #[inline(never)]
+    fn wake_reader_now(&self) {
+        if let Some(waker) = self.read_waker.take() {
+            waker.wake();
         }
     }
 
@@ -1142,23 +1148,22 @@ impl<H: StreamHandle> Stream<H> {
         );
     }
 
-    #[inline]
+    #[inline(always)]
     fn go_on(&self, handle: &H) {
-        if self.is(is::QUEUED | is::ROOM_AWAITED | is::AWAITED) {
-            self.go_on_for_others(handle);
+        // Writing first: it runs no callback, so that a read callback that panics cannot keep it from happening.
+        if self.is(is::QUEUED | is::ROOM_AWAITED) {
+            self.go_on_writing(handle);
         }
+        self.wake_reader();
         self.read_pass(handle);
     }
 
-    /// What is due before the read callback: queued writes first, which run no callback, so that a read callback that
-    /// panics cannot keep them from being sent; then tasks.
     #[inline(never)]
-    fn go_on_for_others(&self, handle: &H) {
+    fn go_on_writing(&self, handle: &H) {
         self.write_pass(handle);
         if self.is(is::WRITABLE) {
             self.wake_writer();
         }
-        self.wake_reader();
     }
 
     fn check_connect(&self, handle: &H) {

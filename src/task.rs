@@ -147,9 +147,6 @@ pub(crate) trait Runs {
     /// Drops the future. The task is over, with this error.
     fn end(&self, error: JoinError);
 
-    /// True if the task is to be ended instead of polled.
-    fn is_aborted(&self) -> bool;
-
     fn place(&self) -> &'static Location<'static>;
 }
 
@@ -160,7 +157,6 @@ struct Task<T> {
     outcome: Cell<Option<Result<T, JoinError>>>,
     joiner: Cell<Option<Waker>>,
     has_joiner: Cell<bool>,
-    aborted: Cell<bool>,
     finished: Cell<bool>,
     place: &'static Location<'static>,
     /// What becomes of the output.
@@ -178,7 +174,6 @@ impl<T: 'static> Task<T> {
             outcome: Cell::new(None),
             joiner: Cell::new(None),
             has_joiner: Cell::new(true),
-            aborted: Cell::new(false),
             finished: Cell::new(false),
             place,
             deliver,
@@ -236,10 +231,6 @@ impl<T: 'static> Runs for Task<T> {
         }
     }
 
-    fn is_aborted(&self) -> bool {
-        self.aborted.get()
-    }
-
     fn place(&self) -> &'static Location<'static> {
         self.place
     }
@@ -259,8 +250,7 @@ impl<T> JoinHandle<T> {
     /// [`JoinError::Canceled`]. A task that has ended already is not affected.
     pub fn abort(&self) {
         if !self.task.finished.get() {
-            self.task.aborted.set(true);
-            self.event_loop.inner().tasks.schedule(self.key);
+            self.event_loop.inner().tasks.abort(self.key);
         }
     }
 

@@ -45,6 +45,8 @@ struct Entry {
     key: TaskKey,
     task: Rc<dyn Runs>,
     referenced: bool,
+    /// To be ended instead of polled.
+    aborted: bool,
     /// Absent while the task is polled.
     waker: Option<WakerPair>,
 }
@@ -94,7 +96,7 @@ impl Tasks {
         let key = TaskKey::new(vacant.key(), serial);
         let waker = tasks.waker_for(&inner.mailbox, key);
         waker.shared.mark_scheduled();
-        vacant.insert(Entry { key, task, referenced: true, waker: Some(waker) });
+        vacant.insert(Entry { key, task, referenced: true, aborted: false, waker: Some(waker) });
         drop(entries);
         tasks.count_referenced(true);
         tasks.push_ready(key);
@@ -117,10 +119,12 @@ impl Tasks {
         self.ready.borrow_mut().push_back(key);
     }
 
-    /// Has a task looked at although nobody woke it.
-    pub(crate) fn schedule(&self, key: TaskKey) {
-        let waker =
-            self.with_entry(key, |entry| entry.waker.as_ref().map(|pair| pair.waker.clone()));
+    /// Has a task ended when it would be polled next, which is soon.
+    pub(crate) fn abort(&self, key: TaskKey) {
+        let waker = self.with_entry(key, |entry| {
+            entry.aborted = true;
+            entry.waker.as_ref().map(|pair| pair.waker.clone())
+        });
         match waker {
             Some(Some(waker)) => waker.wake(),
             // It is being polled right now.
@@ -207,17 +211,18 @@ impl Tasks {
     }
 
     fn run_one(&self, inner: &LoopInner, key: TaskKey) {
-        let take = |entry: &mut Entry| Some((Rc::clone(&entry.task), entry.waker.take()?));
-        let Some(Some((task, waker))) = self.with_entry(key, take) else {
+        let take =
+            |entry: &mut Entry| Some((Rc::clone(&entry.task), entry.waker.take()?, entry.aborted));
+        let Some(Some((task, waker, aborted))) = self.with_entry(key, take) else {
             return;
         };
         waker.shared.mark_running();
-        let is_over = if task.is_aborted() {
+        let is_over = if aborted {
             task.end(JoinError::Canceled);
             true
         } else {
             let mut context = Context::from_waker(&waker.waker);
-            let poll = || inner.watch("task", task.place(), || task.poll(&mut context));
+            let poll = || inner.watch_at("task", || task.place(), || task.poll(&mut context));
             // The unwinding drops the future, and nobody else can see the state that it leaves.
             match catch_unwind(AssertUnwindSafe(poll)) {
                 Ok(is_over) => is_over,

@@ -106,7 +106,7 @@ impl LoopHandle {
     #[track_caller]
     pub fn go<R: Report + 'static>(&self, future: impl Future<Output = R> + 'static) {
         let task = Task::new(future, Location::caller(), |task: &Task<R>, output| {
-            output.report_from(task.place)
+            output.report_from(task.place);
         });
         task.has_joiner.set(false);
         Tasks::insert(self, task);

@@ -365,14 +365,16 @@ mod timers {
     pub fn tokio_fire(count: usize) -> Duration {
         tokio_block_on(async {
             let order = shuffled(count);
-            let base = tokio::time::Instant::now();
-            let mut sleeps: Vec<_> = order
-                .iter()
-                .map(|&index| {
-                    let due = base + Duration::from_nanos(index as u64 % 1_000_000);
-                    Box::pin(tokio::time::sleep_until(due))
-                })
-                .collect();
+            let due = tokio::time::Instant::now() + Duration::from_millis(1_500);
+            let sleep = |&index: &usize| {
+                let spread = Duration::from_nanos(index as u64 % 1_000);
+                Box::pin(tokio::time::sleep_until(due + spread))
+            };
+            let mut sleeps: Vec<_> = order.iter().map(sleep).collect();
+            poll_all(&mut sleeps).await;
+            // By now they are all in the wheel. They become due while nobody looks.
+            assert!(tokio::time::Instant::now() < due, "the machine is too slow for this measure");
+            thread::sleep(due - tokio::time::Instant::now() + Duration::from_millis(2));
             let begin = Instant::now();
             for sleep in &mut sleeps {
                 sleep.as_mut().await;

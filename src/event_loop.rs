@@ -515,10 +515,41 @@ impl LoopInner {
         let polled = match sleeps {
             false => self.poller.wait(|| Some(Duration::ZERO)).map(drop),
             true if self.clock.is_virtual() => self.sleep_virtually(),
-            true => self.sleep(|| self.time_to_next_timer(|| self.clock.fresh())).map(drop),
+            true => self.spin().and_then(|found| match found {
+                true => Ok(()),
+                false => self.sleep(|| self.time_to_next_timer(|| self.clock.fresh())).map(drop),
+            }),
         };
         self.clock.update();
         polled
+    }
+
+    /// Polls for a while without blocking, if the builder was asked for that and the outside may bring something. Other
+    /// threads see a loop that is awake. True if there is something to do.
+    fn spin(&self) -> io::Result<bool> {
+        let Some(limit) = self.limits.busy_poll else {
+            return Ok(false);
+        };
+        let begin = self.clock.fresh();
+        let end = begin.saturating_add(saturating_nanos(limit));
+        while self.waits_for_the_outside() {
+            if self.mailbox.is_filled() || self.poller.wait(|| Some(Duration::ZERO))? {
+                return Ok(true);
+            }
+            let now = self.clock.fresh();
+            if self.timers.borrow_mut().next_due().is_some_and(|due| due <= now) {
+                return Ok(true);
+            }
+            if now >= end {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// True if something is active that the outside can bring to life.
+    fn waits_for_the_outside(&self) -> bool {
+        self.outside.get() + self.requests.get() > 0
     }
 
     /// A poll that other threads can interrupt. True if there are events or something arrived.
@@ -539,8 +570,10 @@ impl LoopInner {
         if self.sleep(|| Some(Duration::ZERO))? || is_due {
             return Ok(());
         }
-        let may_come_from_outside = self.outside.get() + self.requests.get() > 0;
-        if next.is_some() && may_come_from_outside && self.sleep(|| Some(VIRTUAL_PATIENCE))? {
+        if next.is_some()
+            && self.waits_for_the_outside()
+            && self.sleep(|| Some(VIRTUAL_PATIENCE))?
+        {
             return Ok(());
         }
         match next {

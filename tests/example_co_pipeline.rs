@@ -1,19 +1,12 @@
 //! Runs the example `co_pipeline` as a process: what it prints, how it fails, and how it ends when
 //! nobody reads on.
 
-use std::convert::Infallible;
-use std::env;
-use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+#[path = "support/process.rs"]
+mod process;
 
-/// Far more than any of these takes; a run past it is killed and fails its test.
-const LIMIT: Duration = Duration::from_secs(60);
+use std::io::{self, BufRead, BufReader};
+
+use process::{Example, Run};
 
 #[test]
 fn without_an_argument_it_prints_ten_squares() {
@@ -61,8 +54,10 @@ fn bad_start_or_a_third_argument_is_one_line_of_usage_too() {
 #[cfg(unix)]
 #[test]
 fn n_that_is_not_unicode_is_one_line_of_usage_too() {
+    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    assert_one_line_of_usage(&run_with([OsStr::from_bytes(b"1\xff")]), "not Unicode");
+    let run = process::run("co_pipeline", [OsStr::from_bytes(b"1\xff")]);
+    assert_one_line_of_usage(&run, "not Unicode");
 }
 
 #[test]
@@ -96,7 +91,7 @@ fn million_lines_come_out_in_order() {
 
 #[test]
 fn reader_that_goes_away_ends_it_quietly() {
-    let example = Example::start(["1000000000000"]);
+    let example = Example::start("co_pipeline", ["1000000000000"]);
     let mut stdout = BufReader::new(example.stdout());
     let mut first = String::new();
     stdout.read_line(&mut first).expect("the first line");
@@ -110,7 +105,8 @@ fn reader_that_goes_away_ends_it_quietly() {
 #[test]
 fn full_disk_is_an_error() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a Linux system");
-    let output = command().arg("3").stdout(full).output().expect("the example starts");
+    let output =
+        process::command("co_pipeline").arg("3").stdout(full).output().expect("the example starts");
     let stderr = String::from_utf8(output.stderr).expect("text");
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
 }
@@ -119,97 +115,21 @@ fn full_disk_is_an_error() {
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_does_not_grow_with_the_number_of_values() {
-    let example = Example::start(["2000000"]);
+    let example = Example::start("co_pipeline", ["2000000"]);
     let mut lines = BufReader::new(example.stdout()).lines();
     // It blocks on the full pipe whenever nobody reads, so it is there to be asked.
     let mut peak_after = |count: usize| {
         let read = lines.by_ref().take(count).filter(Result::is_ok).count();
         assert_eq!(read, count);
-        peak_memory_kib(example.id())
+        process::proc::peak_memory_kib(example.id())
     };
     let early = peak_after(1_000);
     let late = peak_after(999_000);
     assert!(late <= early + 512, "{early} KiB, then {late} KiB");
-
-    fn peak_memory_kib(process: u32) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")).map(str::parse);
-        kib.expect("a running process has a peak").expect("a number")
-    }
-}
-
-/// How a run ended and what it printed.
-struct Run {
-    status: ExitStatus,
-    stdout: String,
-    stderr: String,
-}
-
-/// The example, running; killed when its test is over, passed or not, or after the time limit.
-struct Example {
-    child: Arc<Mutex<Child>>,
-    _test_is_over: Sender<Infallible>,
-}
-
-impl Example {
-    fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        let mut command = command();
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = Arc::new(Mutex::new(command.spawn().expect("the example starts")));
-        let (_test_is_over, over) = channel();
-        let late = Arc::clone(&child);
-        thread::spawn(move || {
-            let _ = over.recv_timeout(LIMIT);
-            let _ = lock(&late).kill(); // fails if it has ended by itself
-        });
-        Self { child, _test_is_over }
-    }
-
-    #[cfg(target_os = "linux")]
-    fn id(&self) -> u32 {
-        lock(&self.child).id()
-    }
-
-    fn stdout(&self) -> ChildStdout {
-        lock(&self.child).stdout.take().expect("a pipe that nobody has taken")
-    }
-
-    fn stderr(&self) -> ChildStderr {
-        lock(&self.child).stderr.take().expect("a pipe that nobody has taken")
-    }
-
-    /// Its status; call it after its output has ended.
-    fn end(&self) -> ExitStatus {
-        lock(&self.child).wait().expect("a child to wait for")
-    }
-}
-
-fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
-    child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn run(arguments: &[&str]) -> Run {
-    run_with(arguments)
-}
-
-fn run_with(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
-    let example = Example::start(arguments);
-    let stderr = example.stderr();
-    let stderr = thread::spawn(move || io::read_to_string(stderr));
-    let stdout = io::read_to_string(example.stdout()).expect("text");
-    let stderr = stderr.join().expect("a reader that does not panic").expect("text");
-    Run { status: example.end(), stdout, stderr }
-}
-
-/// The example, which `cargo test` builds into a directory beside that of this test.
-fn command() -> Command {
-    let test = env::current_exe().expect("the path of this test");
-    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-    let name = format!("co_pipeline{}", env::consts::EXE_SUFFIX);
-    let example: PathBuf = profile.join("examples").join(name);
-    assert!(example.exists(), "{} is missing: `cargo build --examples`", example.display());
-    Command::new(example)
+    process::run("co_pipeline", arguments)
 }
 
 fn lines(squares: impl IntoIterator<Item = u64>) -> String {

@@ -43,7 +43,7 @@ fn count_syscalls(servers: &[Server], report: &mut Report) {
         table.note("strace", "not found; install it to see these figures");
         return table.print();
     }
-    for server in servers {
+    for server in servers.iter().filter(|server| server.only_in.is_none()) {
         let counted = measure(server, |report| {
             let file = report.display().to_string();
             let options = ["-f", "-c", "-U", "calls,name", "-o", &file];
@@ -84,7 +84,7 @@ fn count_instructions(servers: &[Server], report: &mut Report) {
         table.note("valgrind", "not found; install it to see these figures");
         return table.print();
     }
-    for server in servers {
+    for server in servers.iter().filter(|server| server.only_in.is_none()) {
         let counted = measure(server, |report| {
             let file = format!("--callgrind-out-file={}", report.display());
             ["valgrind", "--tool=callgrind", &file].map(String::from).to_vec()

@@ -5,7 +5,10 @@ use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
+
+use core_affinity::CoreId;
 
 use crate::options::Options;
 
@@ -15,6 +18,8 @@ pub struct Server {
     pub what: &'static str,
     /// How to start it, or why it cannot be.
     pub program: Result<PathBuf, String>,
+    /// The only scenario that it takes part in, if it is not for all of them.
+    pub only_in: Option<&'static str>,
 }
 
 /// The name of the server that the others are compared with.
@@ -27,12 +32,21 @@ pub fn prepare(options: &Options) -> Vec<Server> {
     let rust = |name, what, binary: &str| {
         let program = folder.join(binary);
         let missing = format!("{} was not built", program.display());
-        Server { name, what, program: program.exists().then_some(program).ok_or(missing) }
+        let program = program.exists().then_some(program).ok_or(missing);
+        Server { name, what, program, only_in: None }
     };
     let mut servers = vec![
         rust(FLOOR, "written by hand on mio", "floor_mio"),
         rust("luvio", "luvio in callbacks: examples/luv_echo", "luv_echo"),
         rust("luvio-tasks", "luvio in tasks: examples/async_echo", "async_echo"),
+        Server {
+            only_in: Some("c1"),
+            ..rust(
+                "luvio-spin",
+                "luvio in callbacks, polling 200 µs before it sleeps",
+                "luvio_spin",
+            )
+        },
         rust("tokio", "tokio, current thread, LocalSet", "tokio_echo"),
         rust("smol", "async-io under async-executor", "smol_echo"),
         rust("calloop", "calloop, generic sources by edge", "calloop_echo"),
@@ -42,6 +56,7 @@ pub fn prepare(options: &Options) -> Vec<Server> {
             name: "libuv",
             what: "libuv in C, as its manual writes it",
             program: build_libuv(&folder),
+            only_in: None,
         });
     }
     servers.retain(|server| server.name == FLOOR || options.wants_server(server.name));
@@ -150,7 +165,9 @@ impl Drop for Running {
 
 /// Keeps this thread on one core, where the system allows it.
 pub fn pin_to_core(index: usize) {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    // Asked once, before anything is pinned: a thread that is sees no other core than its own.
+    static CORES: OnceLock<Vec<CoreId>> = OnceLock::new();
+    let cores = CORES.get_or_init(|| core_affinity::get_core_ids().unwrap_or_default());
     if cores.len() > 1 {
         core_affinity::set_for_current(cores[index % cores.len()]);
     }

@@ -47,7 +47,8 @@ fn run_scenario(
 ) {
     let mut entries = Vec::new();
     let mut missing = Vec::new();
-    for server in servers {
+    let takes_part = |server: &&Server| server.only_in.is_none_or(|only| only == scenario.name);
+    for server in servers.iter().filter(takes_part) {
         progress(&format!("{}: starting {}", scenario.name, server.name));
         match start(server, scenario, idle, pattern) {
             Ok(entry) => entries.push(entry),

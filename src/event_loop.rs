@@ -478,7 +478,7 @@ impl LoopInner {
         self.settle(root);
         self.check.run();
         self.run_closing();
-        self.clock.update();
+        self.clock.update_if_used();
         self.run_timers();
         Tasks::run(self, root);
         Ok(())
@@ -521,6 +521,7 @@ impl LoopInner {
             }),
         };
         self.clock.update();
+        self.clock.mark_fresh();
         polled
     }
 
@@ -813,6 +814,7 @@ impl LoopInner {
         place: impl FnOnce() -> &'static Location<'static>,
         callback: impl FnOnce() -> R,
     ) -> R {
+        self.clock.mark_used();
         let start = self.limits.slow_callback.map(|_| now());
         let result = callback();
         if let Some(start) = start {

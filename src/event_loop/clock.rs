@@ -17,12 +17,14 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(i32::MAX as u64);
 pub(crate) struct Clock {
     origin: Instant,
     now: Cell<Nanos>,
+    /// True while nothing has happened that takes time since the clock was read.
+    fresh: Cell<bool>,
     is_virtual: bool,
 }
 
 impl Clock {
     pub(crate) fn new(is_virtual: bool) -> Clock {
-        Clock { origin: Instant::now(), now: Cell::new(0), is_virtual }
+        Clock { origin: Instant::now(), now: Cell::new(0), fresh: Cell::new(false), is_virtual }
     }
 
     /// The cached time.
@@ -35,6 +37,24 @@ impl Clock {
         if !self.is_virtual {
             self.now.set(self.fresh());
         }
+    }
+
+    /// The same, unless nobody has used the time since the clock was read last.
+    pub(crate) fn update_if_used(&self) {
+        if !self.fresh.get() {
+            self.update();
+        }
+    }
+
+    /// The loop has read the clock after its poll.
+    pub(crate) fn mark_fresh(&self) {
+        self.fresh.set(true);
+    }
+
+    /// A callback runs: time passes.
+    #[inline]
+    pub(crate) fn mark_used(&self) {
+        self.fresh.set(false);
     }
 
     /// The time right now, not cached. On a virtual clock that is the cached time.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::options::Options;
 use crate::pattern::Pattern;
-use crate::server::{Running, Server};
+use crate::server::{Running, Server, pin_to_core};
 use crate::summary::{Report, Table};
 use crate::throughput::progress;
 
@@ -25,6 +25,9 @@ const ROUNDS: [usize; 2] = [100, 600];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn run(options: &Options, servers: &[Server], report: &mut Report) {
+    // On the server's core, so that all messages of a round are there when the server runs: the batches, and with them
+    // the share of a turn's fixed cost in a message, do not depend on who is faster.
+    pin_to_core(0);
     if options.wants("syscalls") {
         count_syscalls(servers, report);
     }

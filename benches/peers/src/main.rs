@@ -19,8 +19,8 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(refusal) => return refusal.show(),
     };
-    // 10,000 connections need a descriptor each, here and in the server, which inherits the limit.
-    let descriptors = rlimit::increase_nofile_limit(32_768).unwrap_or(1_024);
+    // 10,000 connections to each server need a descriptor each, here and in the server, which inherits the limit.
+    let descriptors = rlimit::increase_nofile_limit(131_072).unwrap_or(1_024);
     let servers = server::prepare(&options);
     let mut report = summary::Report::default();
     report.describe_machine();

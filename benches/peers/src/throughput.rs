@@ -29,8 +29,9 @@ pub fn run(options: &Options, servers: &[Server], descriptors: u64, report: &mut
     pin_to_core(1);
     let pattern = Pattern::new();
     for scenario in scenario::ALL.iter().filter(|scenario| options.wants(scenario.name)) {
-        // What this process and a server have to spare beside the connections of the scenario.
-        let room = usize::try_from(descriptors).unwrap_or(usize::MAX).saturating_sub(200);
+        // What this process has to spare for each server beside the connections of the scenario.
+        let room = usize::try_from(descriptors).unwrap_or(usize::MAX) / servers.len();
+        let room = room.saturating_sub(scenario.connections + 200);
         let most = if options.quick { 1_000 } else { scenario.idle };
         let idle = scenario.idle.min(most).min(room);
         run_scenario(options, servers, scenario, idle, &pattern, report);

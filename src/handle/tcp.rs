@@ -82,7 +82,7 @@ struct Extra {
     /// A socket that is neither connected nor listening yet.
     fresh: Option<Rc<Socket>>,
     listener: Option<Rc<Listener>>,
-    /// Options set before there was a socket.
+    /// Options for the next socket.
     nodelay: Option<bool>,
     keepalive: Option<Option<TcpKeepalive>>,
     reuse_port: bool,
@@ -134,6 +134,7 @@ impl Tcp {
     pub fn open_listener(&self, listener: std::net::TcpListener) -> io::Result<()> {
         self.check_no_socket()?;
         listener.set_nonblocking(true)?;
+        self.apply_options(&SockRef::from(&listener))?;
         self.with_extra(|extra| extra.fresh = Some(Rc::new(Socket::from(listener))));
         self.0.stream.mark_shown();
         Ok(())
@@ -159,7 +160,7 @@ impl Tcp {
         if self.has_socket() {
             return Err(Misuse::AlreadyBound.into());
         }
-        let socket = new_socket(addr)?;
+        let socket = self.new_socket(addr)?;
         socket.set_reuse_address(true)?;
         if self.extra(|extra| extra.reuse_port) {
             share_port(&socket)?;
@@ -219,13 +220,7 @@ impl Tcp {
     /// libuv: `uv_tcp_nodelay`
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.core().check_open()?;
-        match self.with_any_socket(|socket| socket.set_tcp_nodelay(on)) {
-            Ok(done) => done,
-            Err(_) => {
-                self.with_extra(|extra| extra.nodelay = Some(on));
-                Ok(())
-            }
-        }
+        self.set_option(|socket| socket.set_tcp_nodelay(on), |extra| extra.nodelay = Some(on))
     }
 
     /// Has the system probe a silent peer after `idle`, or not at all with `None`. Before there is a socket, it is
@@ -276,13 +271,10 @@ impl Tcp {
             }
             params = Some(keepalive);
         }
-        match self.with_any_socket(|socket| apply_keepalive(socket, params.as_ref())) {
-            Ok(done) => done,
-            Err(_) => {
-                self.with_extra(|extra| extra.keepalive = Some(params));
-                Ok(())
-            }
-        }
+        self.set_option(
+            |socket| apply_keepalive(socket, params.as_ref()),
+            |extra| extra.keepalive = Some(params.clone()),
+        )
     }
 
     /// The number of the descriptor, for calls that luvio does not offer. It stays the handle's: do not close it.
@@ -332,7 +324,7 @@ impl Tcp {
 
     fn has_socket(&self) -> bool {
         let has_own = self.extra(|extra| extra.fresh.is_some() || extra.listener.is_some());
-        has_own || self.0.stream.is_connected() || self.0.stream.is_connecting()
+        has_own || self.0.stream.has_socket()
     }
 
     /// Runs `f` with the socket, whatever it is at the moment. Nothing is borrowed that `f` could want.
@@ -358,6 +350,31 @@ impl Tcp {
 
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         change(self.0.extra.borrow_mut().get_or_insert_with(Box::default))
+    }
+
+    /// A non-blocking socket that children do not inherit, with the options that were set before.
+    fn new_socket(&self, addr: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        self.apply_options(&SockRef::from(&socket))?;
+        Ok(socket)
+    }
+
+    /// Sets an option of the socket, if there is one, and of the next one, if there may be one.
+    fn set_option(
+        &self,
+        set: impl FnOnce(&SockRef<'_>) -> io::Result<()>,
+        remember: impl FnOnce(&mut Extra),
+    ) -> io::Result<()> {
+        let has_socket = match self.with_any_socket(set) {
+            Ok(done) => done.map(|()| true)?,
+            Err(_) => false,
+        };
+        // A handle that can lose its socket and get another one, by a connect that fails, has an extra part.
+        if !has_socket || self.0.extra.borrow().is_some() {
+            self.with_extra(remember);
+        }
+        Ok(())
     }
 
     fn apply_options(&self, socket: &SockRef<'_>) -> io::Result<()> {
@@ -431,11 +448,14 @@ impl Tcp {
         if self.0.stream.is_connected() || self.extra(|extra| extra.listener.is_some()) {
             return Err(Misuse::AlreadyConnected.into());
         }
+        if self.0.stream.has_socket() {
+            // That of a connect which was cancelled while `with_fd` lends it, further up in the stack.
+            return Err(Misuse::HasSocket.into());
+        }
         let socket = match self.take_fresh()? {
             Some(socket) => socket,
-            None => new_socket(addr)?,
+            None => self.new_socket(addr)?,
         };
-        self.apply_options(&SockRef::from(&socket))?;
         match socket.connect(&SockAddr::from(to_this_host(addr))) {
             Err(err) if err.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {} // goes on by itself
@@ -604,9 +624,10 @@ impl Tcp {
     /// libuv: `uv_read_start`
     pub fn read_start(
         &self,
-        cb: impl FnMut(&Tcp, io::Result<Option<&[u8]>>) + 'static,
+        mut cb: impl FnMut(&Tcp, io::Result<Option<&[u8]>>) + 'static,
     ) -> io::Result<()> {
-        self.0.stream.read_start(self, Box::new(cb))
+        // In a closure, where even a plain function can be inlined; by itself it would be called through a shim.
+        self.0.stream.read_start(self, Box::new(move |tcp, chunk| cb(tcp, chunk)))
     }
 
     /// Stops the calls, at once, and drops the callback. What arrives stays with the system. Does nothing if the stream
@@ -676,7 +697,9 @@ impl Tcp {
     /// that is done. The request ends with the close, with the shutdown's result. A handle without a connection is closed
     /// at once. Reading stops.
     ///
-    /// A peer that does not read keeps the handle open: set a [`Timer`](crate::Timer) if that must not be.
+    /// A peer that does not read keeps the handle open: set a [`Timer`](crate::Timer) if that must not be. If the peer has
+    /// sent something that was not read, the system answers the close by a reset, and the peer may lose what is still on
+    /// its way: read to the end first where that matters.
     ///
     /// libuv: `uv_shutdown` and `uv_close` in its callback
     #[track_caller]
@@ -737,7 +760,10 @@ impl Tcp {
             return Request::finished(self.core().origin(), Err(Misuse::ShuttingDown.into()));
         }
         match self.with_any_socket(|socket| socket.set_linger(Some(Duration::ZERO))) {
-            Ok(Err(err)) => Request::finished(self.core().origin(), Err(err)),
+            // Some systems refuse the option on a socket that was shut down. There is nothing left to reset then.
+            Ok(Err(err)) if err.raw_os_error() != Some(libc::EINVAL) => {
+                Request::finished(self.core().origin(), Err(err))
+            }
             _ => self.close(),
         }
     }
@@ -887,13 +913,6 @@ impl Transport for mio::net::TcpStream {
 const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: i32 = 0;
-
-/// A non-blocking socket that children do not inherit.
-fn new_socket(addr: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
 
 /// Connecting to "any address" means this host, but not on every system.
 fn to_this_host(mut addr: SocketAddr) -> SocketAddr {

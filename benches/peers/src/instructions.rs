@@ -32,7 +32,7 @@ pub fn run(options: &Options, servers: &[Server], report: &mut Report) {
         count_syscalls(servers, report);
     }
     if options.wants("instructions") {
-        count_instructions(servers, report);
+        count_instructions(options, servers, report);
     }
 }
 
@@ -77,31 +77,81 @@ fn count_syscalls(servers: &[Server], report: &mut Report) {
     table.print();
 }
 
-fn count_instructions(servers: &[Server], report: &mut Report) {
+fn count_instructions(options: &Options, servers: &[Server], report: &mut Report) {
     let mut table = Table::new(
         "instructions",
-        "user instructions per message on the server; 50 connections, 64 B, by valgrind's callgrind",
-        &["server", "per message"],
+        "user instructions and allocations per message on the server; 50 connections, 64 B, by valgrind",
+        &["server", "instructions", "allocations"],
     );
     if !is_there("valgrind") {
         table.note("valgrind", "not found; install it to see these figures");
         return table.print();
     }
     for server in servers.iter().filter(|server| server.only_in.is_none()) {
-        let counted = measure(server, |report| {
-            let file = format!("--callgrind-out-file={}", report.display());
-            ["valgrind", "--tool=callgrind", &file].map(String::from).to_vec()
-        });
-        match counted {
-            Ok([short, long]) => {
-                let figure = (instructions(&long) - instructions(&short)) / messages();
-                table.row(vec![server.name.into(), format!("{figure:.0}")]);
-                report.record("instructions", server.name, &[("per_message", Some(figure))]);
-            }
-            Err(reason) => table.note(server.name, &reason),
+        count_one(server.name, server, &mut table, report);
+    }
+    // The rest takes a while to build.
+    if !options.quick {
+        for (name, profile, binary) in VARIANTS {
+            progress(&format!("building {name}"));
+            let server =
+                Server { name, what: "", program: build_variant(profile, binary), only_in: None };
+            count_one(name, &server, &mut table, report);
         }
+        table.note("default profile", "cargo's own release profile: no LTO, 16 codegen units");
     }
     table.print();
+}
+
+fn count_one(name: &str, server: &Server, table: &mut Table, report: &mut Report) {
+    let callgrind = measure(server, |report| {
+        let file = format!("--callgrind-out-file={}", report.display());
+        ["valgrind", "--tool=callgrind", &file].map(String::from).to_vec()
+    });
+    let memcheck = measure(server, |report| {
+        let file = format!("--log-file={}", report.display());
+        ["valgrind", "--tool=memcheck", "--leak-check=no", &file].map(String::from).to_vec()
+    });
+    match callgrind.and_then(|callgrind| Ok((callgrind, memcheck?))) {
+        Ok((callgrind, memcheck)) => {
+            let per_message = |count: fn(&str) -> f64, [short, long]: &[String; 2]| {
+                (count(long) - count(short)) / messages()
+            };
+            let instructions = per_message(instructions, &callgrind);
+            // The accepted connections differ in nothing but when they came.
+            let allocations = per_message(allocations, &memcheck).max(0.0);
+            table.row(vec![name.into(), format!("{instructions:.0}"), format!("{allocations:.2}")]);
+            report.record(
+                "instructions",
+                name,
+                &[("per_message", Some(instructions)), ("allocations", Some(allocations))],
+            );
+        }
+        Err(reason) => table.note(name, &reason),
+    }
+}
+
+/// The same servers as they come out of other profiles: name, profile, binary.
+const VARIANTS: [(&str, &str, &str); 4] = [
+    ("floor, panic = abort", "abort", "floor_mio"),
+    ("floor, default profile", "plain", "floor_mio"),
+    ("luvio, default profile", "plain", "luv_echo"),
+    ("luvio-tasks, default profile", "plain", "async_echo"),
+];
+
+fn build_variant(profile: &str, binary: &str) -> Result<PathBuf, String> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = package.join("target");
+    let built = Command::new("cargo")
+        .args(["build", "--quiet", "--profile", profile, "--bin", binary, "--manifest-path"])
+        .arg(package.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status();
+    match built {
+        Ok(status) if status.success() => Ok(target.join(profile).join(binary)),
+        _ => Err(format!("{binary} could not be built with the profile {profile}")),
+    }
 }
 
 /// Messages by which the two runs differ.
@@ -170,6 +220,13 @@ fn syscalls(report: &str) -> Vec<(String, u64)> {
 fn instructions(report: &str) -> f64 {
     let totals = report.lines().find_map(|line| line.strip_prefix("totals: "));
     totals.and_then(|total| total.trim().parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// How often memory was allocated, from the report of memcheck.
+fn allocations(report: &str) -> f64 {
+    let usage = report.lines().find_map(|line| line.split_once("total heap usage: "));
+    let count = usage.and_then(|(_, usage)| usage.split_whitespace().next());
+    count.and_then(|count| count.replace(',', "").parse().ok()).unwrap_or(f64::NAN)
 }
 
 fn is_there(program: &str) -> bool {

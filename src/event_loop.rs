@@ -124,7 +124,7 @@ pub(crate) struct LoopInner {
     /// Notifiers that were sent to and not yet called.
     notified: RefCell<VecDeque<Key>>,
     /// Handles that have more to do than one turn allows.
-    resuming: RefCell<VecDeque<Rc<dyn Object>>>,
+    resuming: RefCell<VecDeque<Key>>,
     /// Handles that want to be called after the others.
     late: RefCell<VecDeque<Rc<dyn Object>>>,
     /// Handles between the call of close and their close callback.
@@ -602,10 +602,12 @@ impl LoopInner {
             }
         }
         for _ in 0..resuming {
-            let Some(object) = pop(&self.resuming) else {
+            let Some(key) = pop(&self.resuming) else {
                 break;
             };
-            object.resume();
+            if let Some(object) = self.handles.get(key) {
+                object.resume();
+            }
         }
         while let Some(object) = pop(&self.late) {
             object.late();
@@ -747,9 +749,10 @@ impl LoopInner {
         self.pending.push(pending);
     }
 
-    /// Calls `object.resume()` among the next turn's I/O callbacks; that turn does not sleep.
-    pub(crate) fn resume_next_turn(&self, object: Rc<dyn Object>) {
-        self.resuming.borrow_mut().push_back(object);
+    /// Calls `resume()` of this handle among the next turn's I/O callbacks, unless it is gone by then; that turn does not
+    /// sleep.
+    pub(crate) fn resume_next_turn(&self, key: Key) {
+        self.resuming.borrow_mut().push_back(key);
     }
 
     #[cfg(feature = "signal")]
@@ -766,7 +769,7 @@ impl LoopInner {
     /// A descriptor was closed: listeners that found none may try again.
     pub(crate) fn descriptor_closed(&self) {
         for listener in self.descriptors.take_resting() {
-            self.resume_next_turn(listener);
+            self.resume_next_turn(listener.core().key());
         }
     }
 

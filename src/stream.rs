@@ -7,6 +7,7 @@
 //! | state | flags | reads | writes | shutdown |
 //! |---|---|---|---|---|
 //! | without a peer | none | refused | refused | refused |
+//! | listening | `LISTENING` | refused | refused | refused |
 //! | connecting | `CONNECTING` | may be started | queued | waits for the connect |
 //! | connected | `CONNECTED` | yes | at once | after the queue |
 //! | shut down | `CONNECTED`, `SHUT` | yes | refused | refused |
@@ -25,7 +26,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use self::write_queue::{SLICES_PER_SEND, WriteQueue};
 use crate::error::{Canceled, Misuse};
-use crate::event_loop::{AliveReason, Expire, Nanos, Object, Readiness, RequestId, TimerKey};
+use crate::event_loop::{AliveReason, Expire, Nanos, Readiness, RequestId, TimerKey};
 use crate::handle::{Core, Slot};
 use crate::request::{OnDrop, Origin, Request, Ticket};
 
@@ -49,6 +50,16 @@ const SHORT_MEANS_DRAINED: bool = cfg!(all(
     )
 ));
 
+/// Both directions, and urgent data: a read stops at its mark, so that a short one has not drained the socket.
+#[cfg(all(not(mio_unsupported_force_poll_poll), any(target_os = "linux", target_os = "android")))]
+const INTEREST: mio::Interest =
+    mio::Interest::READABLE.add(mio::Interest::WRITABLE).add(mio::Interest::PRIORITY);
+#[cfg(not(all(
+    not(mio_unsupported_force_poll_poll),
+    any(target_os = "linux", target_os = "android")
+)))]
+const INTEREST: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
+
 /// Buffers that the kernel takes in one call (`IOV_MAX`, the same on all these systems).
 const MAX_SLICES: usize = 1024;
 
@@ -68,7 +79,6 @@ pub(crate) trait Transport: mio::event::Source {
 /// A handle that has a stream in it.
 pub(crate) trait StreamHandle: Clone + 'static {
     type Transport: Transport;
-    fn object(&self) -> Rc<dyn Object>;
     fn stream(&self) -> &Stream<Self>;
 }
 
@@ -78,43 +88,49 @@ type ReadCallback<H> = dyn FnMut(&H, io::Result<Option<&[u8]>>);
 mod is {
     use crate::event_loop::Readiness;
 
-    pub(super) const CONNECTING: u16 = 1;
-    pub(super) const CONNECTED: u16 = 1 << 1;
+    pub(super) const CONNECTING: u32 = 1;
+    pub(super) const CONNECTED: u32 = 1 << 1;
     /// A read may find something.
-    pub(super) const READABLE: u16 = Readiness::READABLE;
+    pub(super) const READABLE: u32 = Readiness::READABLE;
     /// A write may find room.
-    pub(super) const WRITABLE: u16 = Readiness::WRITABLE;
-    /// The poll said that the peer is done or that there is an error: a short read has not drained the socket.
-    pub(super) const HUNG_UP: u16 = Readiness::HUNG_UP;
+    pub(super) const WRITABLE: u32 = Readiness::WRITABLE;
+    /// The poll said that the peer is done, that there is an error or urgent data: a short read has not drained the
+    /// socket.
+    pub(super) const EXCEPTIONAL: u32 = Readiness::EXCEPTIONAL;
     /// There is a read callback.
-    pub(super) const READING: u16 = 1 << 5;
+    pub(super) const READING: u32 = 1 << 5;
     /// A task waits for data.
-    pub(super) const AWAITED: u16 = 1 << 6;
+    pub(super) const AWAITED: u32 = 1 << 6;
     /// … and it does so by the futures-io traits, whose waits cannot be dropped: anybody else may
     /// take over.
-    pub(super) const AWAITED_BY_TRAIT: u16 = 1 << 14;
+    pub(super) const AWAITED_BY_TRAIT: u32 = 1 << 14;
     /// Writes are waiting in the queue.
-    pub(super) const QUEUED: u16 = 1 << 7;
+    pub(super) const QUEUED: u32 = 1 << 7;
     /// Shutdown was called.
-    pub(super) const SHUT: u16 = 1 << 8;
+    pub(super) const SHUT: u32 = 1 << 8;
     /// A read failed: nothing goes either way.
-    pub(super) const BROKEN: u16 = 1 << 9;
+    pub(super) const BROKEN: u32 = 1 << 9;
     /// A write failed: not everything accepted was sent.
-    pub(super) const LOSSY: u16 = 1 << 10;
+    pub(super) const LOSSY: u32 = 1 << 10;
     /// The stream waits for its next go.
-    pub(super) const RESUMING: u16 = 1 << 11;
+    pub(super) const RESUMING: u32 = 1 << 11;
     /// Somebody outside may hold a duplicate of the descriptor.
-    pub(super) const SHOWN: u16 = 1 << 12;
+    pub(super) const SHOWN: u32 = 1 << 12;
     /// The loop keeps the handle alive.
-    pub(super) const PINNED: u16 = 1 << 13;
+    pub(super) const PINNED: u32 = 1 << 13;
     /// A task waits for room to write, by the futures-io traits.
-    pub(super) const ROOM_AWAITED: u16 = 1 << 15;
+    pub(super) const ROOM_AWAITED: u32 = 1 << 15;
+    /// The socket listens; there is no peer to write to.
+    pub(super) const LISTENING: u32 = 1 << 16;
 }
 
 /// One stream.
 pub(crate) struct Stream<H: StreamHandle> {
     pub(crate) core: Core,
-    flags: Cell<u16>,
+    flags: Cell<u32>,
+    /// The code of the error by which a write failed. The system tells of it only once, and whoever reads has to hear of
+    /// it, too. 0 if there is none.
+    lost: Cell<i32>,
     socket: RefCell<Option<H::Transport>>,
     reader: Slot<ReadCallback<H>>,
     /// The task that waits for data.
@@ -162,6 +178,7 @@ impl<H: StreamHandle> Stream<H> {
         Stream {
             core,
             flags: Cell::new(0),
+            lost: Cell::new(0),
             socket: RefCell::new(None),
             reader: Slot::empty(),
             read_waker: Cell::new(None),
@@ -273,14 +290,22 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Runs `f` with the socket. It may use the stream meanwhile, even close it.
     pub(crate) fn with_socket<R>(&self, f: impl FnOnce(&H::Transport) -> R) -> Option<R> {
-        let socket = self.socket.borrow();
-        let result = f(socket.as_ref()?);
-        drop(socket);
         if !self.is(is::CONNECTED | is::CONNECTING) {
-            // Closed by `f`, which had the socket in use.
-            self.drop_socket();
+            return None;
         }
-        Some(result)
+        let _loan = Loan(self);
+        let socket = self.socket.borrow();
+        Some(f(socket.as_ref()?))
+    }
+
+    /// True if there is a socket, be it one that is gone as soon as it is no longer [lent](Stream::with_socket).
+    pub(crate) fn has_socket(&self) -> bool {
+        self.socket.borrow().is_some()
+    }
+
+    /// Notes that the handle has become a listener.
+    pub(crate) fn mark_listening(&self) {
+        self.set(is::LISTENING);
     }
 
     /// Notes that the descriptor was shown, so that somebody may have duplicated it.
@@ -290,12 +315,11 @@ impl<H: StreamHandle> Stream<H> {
 
     fn register(&self, socket: &mut H::Transport) -> io::Result<()> {
         let token = self.core.key().token();
-        let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
         self.core
             .event_loop()
             .inner()
             .poller
-            .with_registry(|registry| registry.register(socket, token, both))
+            .with_registry(|registry| registry.register(socket, token, INTEREST))
     }
 
     fn drop_socket(&self) {
@@ -318,6 +342,18 @@ impl<H: StreamHandle> Stream<H> {
     }
 }
 
+/// The time in which somebody uses the socket. If the stream was closed meanwhile, the socket goes at its end, by
+/// unwinding too.
+struct Loan<'a, H: StreamHandle>(&'a Stream<H>);
+
+impl<H: StreamHandle> Drop for Loan<'_, H> {
+    fn drop(&mut self) {
+        if !self.0.is(is::CONNECTED | is::CONNECTING) {
+            self.0.drop_socket();
+        }
+    }
+}
+
 /// The last one who held the handle let go of it.
 impl<H: StreamHandle> Drop for Stream<H> {
     fn drop(&mut self) {
@@ -328,7 +364,7 @@ impl<H: StreamHandle> Drop for Stream<H> {
 // ---- reading -----------------------------------------------------------------------------------------------------
 
 impl<H: StreamHandle> Stream<H> {
-    pub(crate) fn read_start(&self, handle: &H, callback: Box<ReadCallback<H>>) -> io::Result<()> {
+    pub(crate) fn read_start(&self, callback: Box<ReadCallback<H>>) -> io::Result<()> {
         self.check_can_read()?;
         self.cut_off_reader();
         self.set(is::READING);
@@ -337,7 +373,7 @@ impl<H: StreamHandle> Stream<H> {
         self.reader.set(callback);
         if self.is(is::READABLE) {
             // What has arrived already brings no further event.
-            self.resume_later(handle);
+            self.resume_later();
         }
         Ok(())
     }
@@ -404,9 +440,12 @@ impl<H: StreamHandle> Stream<H> {
         };
         loop {
             match socket.recv(buffer) {
+                Ok(0) if self.lost.get() != 0 => {
+                    return Err(io::Error::from_raw_os_error(self.lost.get()));
+                }
                 Ok(length) => {
                     let is_short = length < buffer.len() && length > 0;
-                    if SHORT_MEANS_DRAINED && is_short && !self.is(is::HUNG_UP) {
+                    if SHORT_MEANS_DRAINED && is_short && !self.is(is::EXCEPTIONAL) {
                         self.unset(is::READABLE);
                     }
                     return Ok(Some(length));
@@ -423,7 +462,7 @@ impl<H: StreamHandle> Stream<H> {
     #[cold]
     fn nothing_received(&self, err: io::Error) -> io::Result<()> {
         match err.kind() {
-            io::ErrorKind::WouldBlock => self.unset(is::READABLE | is::HUNG_UP),
+            io::ErrorKind::WouldBlock => self.unset(is::READABLE | is::EXCEPTIONAL),
             io::ErrorKind::Interrupted => {}
             _ => return Err(err),
         }
@@ -590,7 +629,7 @@ impl<H: StreamHandle> ReadPass<'_, H> {
         let inner = stream.core.event_loop().inner();
         inner.return_buffer(mem::take(&mut self.buffer));
         if stream.has(is::READING | is::READABLE) {
-            stream.resume_later(self.handle);
+            stream.resume_later();
         }
         // Last, since a callback that is not wanted any more is dropped by it.
         if let Some(callback) = self.callback.take() {
@@ -793,6 +832,8 @@ impl<H: StreamHandle> Stream<H> {
         self.core.check_open()?;
         if self.is(is::SHUT | is::BROKEN) {
             Err(Misuse::ShutDown)
+        } else if self.is(is::LISTENING) {
+            Err(Misuse::Listening)
         } else if !self.is(is::CONNECTED | is::CONNECTING) {
             Err(Misuse::NotConnected)
         } else {
@@ -846,6 +887,10 @@ impl<H: StreamHandle> Stream<H> {
         }
         let out_of_buffers = err.raw_os_error() == Some(libc::ENOBUFS);
         if err.kind() != io::ErrorKind::WouldBlock && !out_of_buffers {
+            // A broken pipe does not contradict that the stream of the peer came to its end.
+            if err.kind() != io::ErrorKind::BrokenPipe {
+                self.lost.set(err.raw_os_error().unwrap_or(0));
+            }
             return Err(err);
         }
         self.unset(is::WRITABLE);
@@ -890,7 +935,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Sends what is queued, within the budget.
-    fn write_pass(&self, handle: &H) {
+    fn write_pass(&self) {
         if !self.has(is::QUEUED | is::WRITABLE | is::CONNECTED) {
             return;
         }
@@ -904,7 +949,7 @@ impl<H: StreamHandle> Stream<H> {
                 return;
             }
         }
-        self.resume_later(handle);
+        self.resume_later();
     }
 
     fn send_queued(&self) -> io::Result<()> {
@@ -1093,7 +1138,7 @@ impl<H: StreamHandle> Stream<H> {
     pub(crate) fn ready(&self, handle: &H, readiness: Readiness) {
         self.set(readiness.flags());
         if self.is(is::CONNECTING) {
-            self.check_connect(handle);
+            self.check_connect();
             return;
         }
         self.go_on(handle);
@@ -1152,21 +1197,21 @@ impl<H: StreamHandle> Stream<H> {
     fn go_on(&self, handle: &H) {
         // Writing first: it runs no callback, so that a read callback that panics cannot keep it from happening.
         if self.is(is::QUEUED | is::ROOM_AWAITED) {
-            self.go_on_writing(handle);
+            self.go_on_writing();
         }
         self.wake_reader();
         self.read_pass(handle);
     }
 
     #[inline(never)]
-    fn go_on_writing(&self, handle: &H) {
-        self.write_pass(handle);
+    fn go_on_writing(&self) {
+        self.write_pass();
         if self.is(is::WRITABLE) {
             self.wake_writer();
         }
     }
 
-    fn check_connect(&self, handle: &H) {
+    fn check_connect(&self) {
         if !self.is(is::WRITABLE) {
             return;
         }
@@ -1181,12 +1226,12 @@ impl<H: StreamHandle> Stream<H> {
                 if let Some(ticket) = self.pop_with(|outgoing| outgoing.connect.take()) {
                     ticket.finish(Ok(()));
                 }
-                self.write_pass(handle);
+                self.write_pass();
                 self.after_progress();
                 self.wake_reader();
                 if self.has(is::READING | is::READABLE) {
                     // Not now: the connect callback comes before the data.
-                    self.resume_later(handle);
+                    self.resume_later();
                 }
             }
         }
@@ -1199,10 +1244,10 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    fn resume_later(&self, handle: &H) {
+    fn resume_later(&self) {
         if !self.is(is::RESUMING) {
             self.set(is::RESUMING);
-            self.core.event_loop().inner().resume_next_turn(handle.object());
+            self.core.event_loop().inner().resume_next_turn(self.core.key());
         }
     }
 
@@ -1252,23 +1297,23 @@ impl<H: StreamHandle> Stream<H> {
 
     /// True if any of these flags is set.
     #[inline]
-    fn is(&self, flags: u16) -> bool {
+    fn is(&self, flags: u32) -> bool {
         self.flags.get() & flags != 0
     }
 
     /// True if all of these flags are set.
     #[inline]
-    fn has(&self, flags: u16) -> bool {
+    fn has(&self, flags: u32) -> bool {
         self.flags.get() & flags == flags
     }
 
     #[inline]
-    fn set(&self, flags: u16) {
+    fn set(&self, flags: u32) {
         self.flags.set(self.flags.get() | flags);
     }
 
     #[inline]
-    fn unset(&self, flags: u16) {
+    fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
     }
 }

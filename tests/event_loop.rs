@@ -132,7 +132,7 @@ fn callbacks_are_settled_before_check_but_not_for_ever() {
     }
     with_loop(|event_loop| {
         let journal = Journal::new();
-        let (notes, checks) = (journal.clone(), journal.clone());
+        let (notes, checks) = (journal.clone(), journal);
         sent_notifier(event_loop, move |handle| {
             chain(handle.event_loop(), 10, notes.clone());
             handle.close();
@@ -539,7 +539,7 @@ fn loop_can_be_embedded() {
             Timer::after(event_loop, Duration::from_millis(5), |_| {});
         })
     });
-    let fired = posted.clone();
+    let fired = posted;
     Timer::after(&event_loop, Duration::from_millis(20), move |_| {
         fired.hit();
     });

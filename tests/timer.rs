@@ -193,7 +193,7 @@ fn huge_delay_saturates() {
         let hardly = once(event_loop, Duration::from_nanos(u64::MAX), |_| panic!("too early"));
         noting(event_loop, ms(2), &journal, "2");
         noting(event_loop, ms(1), &journal, "1");
-        let notes = journal.clone();
+        let notes = journal;
         once(event_loop, Duration::from_secs(1_000_000_000), move |_| {
             notes.assert_is(&["1", "2"]);
             assert!(never.due_in() > Duration::from_secs(1_000_000_000));

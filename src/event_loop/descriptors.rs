@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
+use std::ptr;
 use std::rc::{Rc, Weak};
 
 use super::object::Object;
@@ -34,9 +35,12 @@ impl Descriptors {
         Some(done)
     }
 
-    /// Notes a listener to be woken when a descriptor is free again.
+    /// Notes a listener to be woken when a descriptor is free again, once even if it rests again and again.
     pub(crate) fn rest(&self, listener: Weak<dyn Object>) {
-        self.resting.borrow_mut().push(listener);
+        let mut resting = self.resting.borrow_mut();
+        if !resting.iter().any(|other| ptr::addr_eq(other.as_ptr(), listener.as_ptr())) {
+            resting.push(listener);
+        }
     }
 
     /// The listeners that may try again, now that a descriptor was closed.

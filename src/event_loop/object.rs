@@ -7,15 +7,16 @@ use crate::handle::{Core, Handle};
 
 /// What a poll said about a socket, in flags that streams use as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness(u16);
+pub(crate) struct Readiness(u32);
 
 impl Readiness {
     /// There is something to read: data, a connection, an end or an error.
-    pub(crate) const READABLE: u16 = 1 << 2;
+    pub(crate) const READABLE: u32 = 1 << 2;
     /// There is room to write, a connect ended, or there is an error.
-    pub(crate) const WRITABLE: u16 = 1 << 3;
-    /// Something ended (the peer shut down or there is an error), so that a short read has not drained the socket.
-    pub(crate) const HUNG_UP: u16 = 1 << 4;
+    pub(crate) const WRITABLE: u32 = 1 << 3;
+    /// Something ended (the peer shut down or there is an error) or is urgent, so that a short read has not drained the
+    /// socket.
+    pub(crate) const EXCEPTIONAL: u32 = 1 << 4;
 
     /// There may be room to write.
     pub(crate) const WRITABLE_ONLY: Readiness = Readiness(Readiness::WRITABLE);
@@ -30,21 +31,21 @@ impl Readiness {
             flags |= Readiness::WRITABLE;
         }
         // A closed writing side is writable, too, or one of these.
-        if event.is_error() || event.is_read_closed() {
+        if event.is_error() || event.is_read_closed() || event.is_priority() {
             flags |= Readiness::ended(event);
         }
         Readiness(flags)
     }
 
     #[cold]
-    fn ended(event: &mio::event::Event) -> u16 {
-        let read = Readiness::READABLE | Readiness::HUNG_UP;
+    fn ended(event: &mio::event::Event) -> u32 {
+        let read = Readiness::READABLE | Readiness::EXCEPTIONAL;
         let write_too = event.is_write_closed() || event.is_error();
         if write_too { read | Readiness::WRITABLE } else { read }
     }
 
     #[inline]
-    pub(crate) fn flags(self) -> u16 {
+    pub(crate) fn flags(self) -> u32 {
         self.0
     }
 }

@@ -265,8 +265,7 @@ struct ResumeUnlessEmpty<'a>(Option<&'a Rc<SignalInner>>);
 impl Drop for ResumeUnlessEmpty<'_> {
     fn drop(&mut self) {
         if let Some(signal) = self.0 {
-            let object = Rc::clone(signal) as Rc<dyn Object>;
-            signal.core.event_loop().inner().resume_next_turn(object);
+            signal.core.event_loop().inner().resume_next_turn(signal.core.key());
         }
     }
 }

@@ -539,6 +539,7 @@ impl Tcp {
             Listener::new(mio::net::TcpListener::from_std(socket.into()), callback, self)?;
         self.event_loop().inner().descriptors.reserve();
         self.with_extra(|extra| extra.listener = Some(Rc::new(listener)));
+        self.0.stream.mark_listening();
         if has_callback {
             self.core().set_active(true);
             self.core().pin();
@@ -627,7 +628,7 @@ impl Tcp {
         mut cb: impl FnMut(&Tcp, io::Result<Option<&[u8]>>) + 'static,
     ) -> io::Result<()> {
         // In a closure, where even a plain function can be inlined; by itself it would be called through a shim.
-        self.0.stream.read_start(self, Box::new(move |tcp, chunk| cb(tcp, chunk)))
+        self.0.stream.read_start(Box::new(move |tcp, chunk| cb(tcp, chunk)))
     }
 
     /// Stops the calls, at once, and drops the callback. What arrives stays with the system. Does nothing if the stream
@@ -790,10 +791,6 @@ impl Drop for Finisher {
 
 impl StreamHandle for Tcp {
     type Transport = mio::net::TcpStream;
-
-    fn object(&self) -> Rc<dyn Object> {
-        Rc::clone(&self.0) as Rc<dyn Object>
-    }
 
     #[inline]
     fn stream(&self) -> &Stream<Tcp> {

@@ -4,17 +4,20 @@
 #![allow(dead_code)]
 
 use std::cell::{Cell, RefCell};
+use std::env;
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::Location;
-use std::process;
+use std::process::{self, Command};
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use luvio::{Builder, Loop, LoopHandle, Tcp};
+use luvio::{Builder, Loop, LoopHandle, RunMode, Tcp};
+use socket2::{Domain, Socket, Type};
 
 /// No test may take longer. Ten times what the slowest needs on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -123,6 +126,18 @@ impl Journal {
         self.0.borrow_mut().push(what.into());
     }
 
+    /// A callback for a request that notes `what` and how it ended: `ok`, `canceled`, or the kind of the error.
+    pub fn result<T>(&self, what: &'static str) -> impl FnOnce(io::Result<T>) + use<T> {
+        let journal = self.clone();
+        move |result| {
+            journal.note(match result {
+                Ok(_) => format!("{what} ok"),
+                Err(err) if luvio::is_canceled(&err) => format!("{what} canceled"),
+                Err(err) => format!("{what} {:?}", err.kind()),
+            });
+        }
+    }
+
     /// What was noted so far.
     pub fn entries(&self) -> Vec<String> {
         self.0.borrow().clone()
@@ -189,10 +204,121 @@ pub fn std_pair() -> (TcpStream, TcpStream) {
     (here, there)
 }
 
-/// An address on which nobody listens: connecting to it is refused.
+/// Both ends of a connection that the loop itself connected and accepted: the client's, then the server's.
+pub fn accepted_pair(event_loop: &Loop) -> (Tcp, Tcp) {
+    let server = Tcp::new(event_loop);
+    server.bind("127.0.0.1:0").expect("loopback has a free port");
+    server.listen_only(1).expect("a bound socket can listen");
+    let client = Tcp::new(event_loop);
+    client.connect(server.local_addr().expect("a listener has an address"));
+    let mut accepted = None;
+    while accepted.is_none() || !client.is_writable() {
+        event_loop.run_mode(RunMode::NoWait).expect("the loop can be run");
+        accepted = accepted.or_else(|| server.accept().ok());
+    }
+    (client, accepted.expect("the loop above ends with it"))
+}
+
+/// A stream of the loop in whose socket `data` is waiting, though the loop does not know of it yet.
+pub fn pair_with_data(event_loop: &LoopHandle, data: &[u8]) -> (Tcp, TcpStream) {
+    let (here, mut there) = std_pair();
+    there.write_all(data).expect("a socket buffer has room");
+    let mut peeked = vec![0; data.len()];
+    while here.peek(&mut peeked).expect("the peer is there") < data.len() {}
+    let tcp = Tcp::new(event_loop);
+    tcp.open(here).expect("a connected socket can be adopted");
+    (tcp, there)
+}
+
+/// Has the next operation of the other end fail with a reset.
+pub fn reset(peer: TcpStream) {
+    let socket = socket2::SockRef::from(&peer);
+    socket.set_linger(Some(Duration::ZERO)).expect("linger can be set");
+}
+
+/// One turn that does not sleep, also of a loop with nothing to do.
+pub fn turn(event_loop: &Loop) {
+    event_loop.defer(|_| {});
+    event_loop.run_mode(RunMode::NoWait).expect("the loop can be run");
+}
+
+/// Turns until `done` says so. The loop sleeps while it has something to wait for.
+pub fn turn_until(event_loop: &Loop, mut done: impl FnMut() -> bool) {
+    while !done() {
+        event_loop.run_mode(RunMode::Once).expect("the loop can be run");
+    }
+}
+
+/// Queues writes until the kernel takes no more for a peer that does not read, and says how many bytes that were.
+pub fn fill(tcp: &Tcp) -> usize {
+    let block = vec![b'f'; 64 * 1024];
+    let mut total = 0;
+    while tcp.write_queue_size() == 0 {
+        tcp.write(&block);
+        total += block.len();
+    }
+    total
+}
+
+/// An address on which a connect comes to no end: that of a listener whose backlog is full, as long as this lives.
+#[cfg(target_os = "linux")]
+pub struct Unanswering {
+    pub addr: SocketAddr,
+    _sockets: (Socket, TcpStream),
+}
+
+/// Makes such an address.
+#[cfg(target_os = "linux")]
+pub fn unanswering() -> Unanswering {
+    let listener = bound_socket(([127, 0, 0, 1], 0).into());
+    listener.listen(0).expect("a bound socket can listen");
+    let addr = addr_of(&listener);
+    let first = TcpStream::connect(addr).expect("a backlog of 0 has room for one");
+    Unanswering { addr, _sockets: (listener, first) }
+}
+
+/// True if this machine has IPv6, at least on loopback.
+pub fn has_ipv6() -> bool {
+    TcpListener::bind("[::1]:0").is_ok()
+}
+
+/// The environment variable that tells a child process which test it is to be.
+const CHILD: &str = "LUVIO_TEST_CHILD";
+
+/// A command that runs `test` of this binary once more, in a process of its own, where [`is_child`] is true. A `prefix`
+/// such as `ulimit -n 32` is run by the shell before.
+pub fn child(test: &str, prefix: &str) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("{prefix}\nexec \"$0\" \"$@\"");
+    let binary = env::current_exe().expect("the test binary has a path");
+    command.arg("-c").arg(script).arg(binary);
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(CHILD, test);
+    command
+}
+
+/// True in a process started by [`child`].
+pub fn is_child() -> bool {
+    env::var_os(CHILD).is_some()
+}
+
+/// An address on which nobody listens: connecting to it is refused. A socket that does not listen keeps it from being
+/// given to anybody else until the process ends.
 pub fn refusing_addr() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address")
+    static BOUND: LazyLock<Socket> = LazyLock::new(|| bound_socket(([127, 0, 0, 1], 0).into()));
+    addr_of(&BOUND)
+}
+
+/// A blocking socket with a local address, which does not listen.
+pub fn bound_socket(addr: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None);
+    let socket = socket.expect("a socket can be made");
+    socket.bind(&addr.into()).expect("the port is free");
+    socket
+}
+
+fn addr_of(socket: &Socket) -> SocketAddr {
+    let addr = socket.local_addr().expect("a bound socket has an address");
+    addr.as_socket().expect("an IP socket has an IP address")
 }
 
 /// The misuse that `result` reports.

@@ -243,13 +243,11 @@ impl Listener {
             match socket.accept() {
                 Ok((stream, _)) => {
                     self.reported.set(false);
+                    // There may be room for the spare one again, too.
+                    tcp.event_loop().inner().descriptors.reserve();
                     return Attempt::Accepted(stream);
                 }
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable.set(false);
-                    self.reported.set(false);
-                    return Attempt::Empty;
-                }
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return self.nobody_waits(),
                 Err(err) if is_gone_already(&err) => {}
                 Err(err) if is_out_of_descriptors(&err) => return self.shed(tcp, &socket, err),
                 Err(err) => return Attempt::Stuck(err),
@@ -263,13 +261,17 @@ impl Listener {
             tcp.event_loop().inner().descriptors.with_spare(|| socket.accept().map(drop));
         match accepted {
             Some(Ok(())) => Attempt::Shed(shortage),
-            Some(Err(err)) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.readable.set(false);
-                Attempt::Empty
-            }
+            Some(Err(err)) if err.kind() == io::ErrorKind::WouldBlock => self.nobody_waits(),
             Some(Err(err)) if is_gone_already(&err) => Attempt::Shed(shortage),
             _ => Attempt::Stuck(shortage),
         }
+    }
+
+    /// The end of a burst: the poll will tell of the next connection.
+    fn nobody_waits(&self) -> Attempt {
+        self.readable.set(false);
+        self.reported.set(false);
+        Attempt::Empty
     }
 
     /// True for the first shortage of a burst.
@@ -295,7 +297,7 @@ impl Listener {
 
     fn pass_later(&self, tcp: &Tcp) {
         if !self.busy.replace(true) {
-            tcp.event_loop().inner().resume_next_turn(Rc::clone(&tcp.0) as Rc<dyn Object>);
+            tcp.event_loop().inner().resume_next_turn(tcp.core().key());
         }
     }
 }

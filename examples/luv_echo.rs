@@ -65,11 +65,28 @@ fn on_signal(signal: &Signal, signum: i32) {
     let event_loop = signal.event_loop();
     event_loop.walk(|handle| {
         match handle.as_any().downcast_ref::<Tcp>() {
-            Some(tcp) => tcp.finish(),
-            None => handle.close(), // the signal handles: a second Ctrl-C ends the program at once
-        };
+            Some(tcp) => say_goodbye(tcp),
+            // The signal handles: a second Ctrl-C ends the program at once.
+            None => drop(handle.close()),
+        }
     });
     Timer::after(event_loop, LAST_CHANCE, close_all).unref();
+}
+
+/// Ends a connection, or the listening. While a slow client takes what is queued, what it still sends is read and dropped:
+/// to close on unread data would be a reset, which takes back what is under way.
+fn say_goodbye(tcp: &Tcp) {
+    if tcp.write_queue_size() == 0 {
+        tcp.finish();
+        return;
+    }
+    tcp.shutdown();
+    tcp.read_stop();
+    let _ = tcp.read_start(|client, chunk| {
+        if !matches!(chunk, Ok(Some(_))) {
+            client.finish();
+        }
+    });
 }
 
 fn close_all(timer: &Timer) {

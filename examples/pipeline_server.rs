@@ -127,7 +127,9 @@ async fn consumer(source: Coroutine<Answer, (), io::Result<()>>, client: &Tcp) -
                 let _ = writeln!(answers, "{text}"); // into a String: cannot fail
                 if is_last {
                     send(&mut answers, client).await?;
-                    return refuse_the_rest(client).await;
+                    // The client may still be sending, but not for ever.
+                    let _ = timeout(LAST_WORDS, graceful::say_goodbye(client.clone())).await;
+                    return Ok(());
                 }
             }
             Resumed::Returned(end) => {
@@ -149,28 +151,14 @@ async fn send(answers: &mut String, client: &Tcp) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends a connection whose client may still be sending. Closing at once would make the system throw
-/// away our last words with what is unread, so that is read and dropped for a moment.
-async fn refuse_the_rest(client: &Tcp) -> io::Result<()> {
-    client.shutdown().await?;
-    let discard = async {
-        while client.read_with(|_| ()).await?.is_some() {}
-        Ok(())
-    };
-    timeout(LAST_WORDS, discard).await.unwrap_or(Ok(()))
-}
-
 /// Connects the three for one client, and sends all answers before it closes.
 async fn run_pipeline(client: Tcp) {
     let lines = producer(client.clone());
     let answers = transformer(lines);
-    match consumer(answers, &client).await {
-        Ok(()) => client.finish(),
-        Err(err) => {
-            debug!("connection failed: {err}");
-            client.close()
-        }
-    };
+    if let Err(err) = consumer(answers, &client).await {
+        return debug!("connection failed: {err}");
+    }
+    client.finish();
 }
 
 /// Accepts connections, and starts a pipeline for each.

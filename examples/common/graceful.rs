@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use log::info;
-use luvio::{Loop, Signal, Tcp, sleep};
+use luvio::{Loop, Signal, Tcp, go, sleep};
 
 /// Ctrl-C, and what a service manager sends.
 const SIGNALS: [i32; 2] = [2, 15];
@@ -23,8 +23,8 @@ pub fn end_on_signals(event_loop: &Loop) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for the signal. Then every socket is finished, which loses nothing that is under way; after a while, the slow
-/// ones are closed.
+/// Waits for the signal. Then every connection ends without losing what is under way; after a while, the slow ones are
+/// closed.
 async fn end_on(signal: Signal) -> io::Result<()> {
     let signum = signal.delivered().await?;
     info!("signal {signum}: ending");
@@ -32,10 +32,22 @@ async fn end_on(signal: Signal) -> io::Result<()> {
     let event_loop = signal.event_loop();
     event_loop.walk(|handle| {
         if let Some(tcp) = handle.as_any().downcast_ref::<Tcp>() {
-            tcp.finish();
+            match tcp.is_readable() {
+                true => go(say_goodbye(tcp.clone())),
+                false => drop(tcp.finish()), // the one that listens
+            }
         }
     });
     sleep(LAST_CHANCE).await;
     event_loop.walk(|handle| drop(handle.close()));
     Ok(())
+}
+
+/// Ends a connection. What the client still sends is read and dropped: to close on unread data would be
+/// a reset, which takes back what is under way to it.
+pub async fn say_goodbye(client: Tcp) {
+    let _ = client.shutdown().await; // or that was done before
+    // Also ends if the client's own task waits for data: then there is nothing unread.
+    while let Ok(Some(())) = client.read_with(|_| ()).await {}
+    client.finish();
 }

@@ -6,7 +6,9 @@ use std::process;
 
 /// The address in `[PORT] [HOST]`, by default port 7000 of every interface. Ends the program if they are no address.
 pub fn address_from_args(program: &str) -> SocketAddr {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    // What is no Unicode is no address either.
+    let args: Vec<String> =
+        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let usage = format!(
         "usage: {program} [PORT] [HOST]   (defaults: 7000 0.0.0.0; port 0 picks a free one)"
     );
@@ -19,15 +21,17 @@ pub fn address_from_args(program: &str) -> SocketAddr {
         process::exit(0);
     }
     if let Some(extra) = args.get(2) {
-        refuse(format!("one argument too many: {extra}"));
+        refuse(format!("one argument too many: {extra:?}"));
     }
     let port = match args.first() {
         None => 7000,
-        Some(port) => port.parse().unwrap_or_else(|_| refuse(format!("not a port: {port}"))),
+        Some(port) => port.parse().unwrap_or_else(|_| refuse(format!("not a port: {port:?}"))),
     };
     let host = match args.get(1) {
         None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Some(host) => host.parse().unwrap_or_else(|_| refuse(format!("not an IP address: {host}"))),
+        Some(host) => {
+            host.parse().unwrap_or_else(|_| refuse(format!("not an IP address: {host:?}")))
+        }
     };
     SocketAddr::new(host, port)
 }

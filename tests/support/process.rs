@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -16,9 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 /// Far more than any of them takes; a run past it is killed and fails its test.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// The command that runs the example, which `cargo test` builds into a directory beside that of the test.
+/// The command that runs the example, which `cargo test` builds into a directory beside that of
+/// the test.
 pub fn command(program: &str) -> Command {
     Command::new(path_of(program))
 }
@@ -156,18 +157,18 @@ impl Server {
         self.example.id()
     }
 
-    /// A connection to it. Blocking calls on it end after a while.
-    pub fn connect(&self) -> TcpStream {
-        let client = TcpStream::connect(self.addr).expect("a server that listens");
-        prepare(&client);
-        client
-    }
-
     /// Sends it a signal: `"INT"`, `"TERM"`.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(kill.expect("a Unix system has kill").success());
+    }
+
+    /// Fails if it has ended.
+    #[track_caller]
+    pub fn assert_runs(&self) {
+        let ended = lock(&self.example.child).try_wait().expect("a child");
+        assert_eq!(ended, None);
     }
 
     /// Waits for its end, and says how it was.
@@ -185,11 +186,26 @@ impl Server {
     }
 }
 
-/// Has blocking calls on the socket end after a while, and small writes leave at once.
-pub fn prepare(client: &TcpStream) {
-    client.set_read_timeout(Some(LIMIT / 2)).expect("a timeout can be set");
-    client.set_write_timeout(Some(LIMIT / 2)).expect("a timeout can be set");
-    client.set_nodelay(true).expect("nodelay can be set");
+/// Runs a test that needs so many descriptors: in a process of its own if this one may not have
+/// them, and not at all where none may.
+pub fn with_descriptors(count: u64, test: &str, body: impl FnOnce()) {
+    if cfg!(not(unix)) || descriptor_limit("-Sn") >= count {
+        return body();
+    }
+    let most = descriptor_limit("-Hn");
+    if most < count {
+        return eprintln!("skipped: {count} descriptors are needed, {most} is the limit here");
+    }
+    let again = format!("ulimit -n {count} && exec \"$0\" --exact {test}");
+    let test = env::current_exe().expect("the path of this test");
+    let status = Command::new("sh").args(["-c", &again]).arg(test).status();
+    assert!(status.expect("a Unix system has sh").success());
+}
+
+fn descriptor_limit(which: &str) -> u64 {
+    let output = Command::new("sh").args(["-c", &format!("ulimit {which}")]).output();
+    let output = String::from_utf8(output.expect("a Unix system has sh").stdout).expect("text");
+    output.trim().parse().unwrap_or(u64::MAX) // "unlimited"
 }
 
 /// What Linux tells about a process and its sockets.
@@ -218,7 +234,7 @@ pub mod proc {
 
     /// The time that it has used the processor, in and outside the kernel.
     pub fn cpu_time(process: u32) -> Duration {
-        const TICKS_PER_SECOND: u64 = 100; // in this file, on every Linux that Rust's std runs on
+        const TICKS_PER_SECOND: u64 = 100; // USER_HZ
         let text = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
         // The second field is the program's name in brackets, and may contain anything.
         let (_, fields) = text.rsplit_once(')').expect("a name in brackets");

@@ -27,15 +27,8 @@ fn on_read(client: &Tcp, chunk: io::Result<Option<&[u8]>>) {
     match chunk {
         Ok(Some(data)) => {
             client.write(data);
-            // A client that sends but does not read would fill our memory: let it wait until it has read.
             if client.needs_drain() {
-                client.read_stop();
-                let paused = client.clone();
-                client.drained().then(move |drained| {
-                    if drained.is_ok() {
-                        let _ = paused.read_start(on_read);
-                    }
-                });
+                pause(client);
             }
         }
         // The end of the stream, not of the connection: what is queued still goes out, then it is closed.
@@ -48,6 +41,17 @@ fn on_read(client: &Tcp, chunk: io::Result<Option<&[u8]>>) {
             client.close();
         }
     }
+}
+
+/// A client that sends but does not read would fill our memory: lets it wait until it has read.
+fn pause(client: &Tcp) {
+    client.read_stop();
+    let paused = client.clone();
+    client.drained().then(move |drained| {
+        if drained.is_ok() {
+            let _ = paused.read_start(on_read);
+        }
+    });
 }
 
 /// Called for each connection that arrives.

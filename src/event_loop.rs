@@ -14,7 +14,7 @@ mod registry;
 mod remote;
 mod timer_heap;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -129,8 +129,8 @@ pub(crate) struct LoopInner {
     late: RefCell<VecDeque<Rc<dyn Object>>>,
     /// Handles between the call of close and their close callback.
     closing: RefCell<VecDeque<Rc<dyn Object>>>,
-    /// The buffer lent to reads. Absent while it is lent.
-    buffer: Cell<Option<Box<[u8]>>>,
+    /// The buffer lent to reads. Empty before the first one.
+    buffer: RefCell<Box<[u8]>>,
     /// Active handles that are referenced.
     active: Cell<usize>,
     /// Active handles that something outside the loop can bring to life, referenced or not.
@@ -183,7 +183,7 @@ impl Loop {
             resuming: RefCell::default(),
             late: RefCell::default(),
             closing: RefCell::default(),
-            buffer: Cell::new(None),
+            buffer: RefCell::default(),
             active: Cell::new(0),
             outside: Cell::new(0),
             requests: Cell::new(0),
@@ -486,7 +486,9 @@ impl LoopInner {
 
     /// Calls everything that was queued when the pass began.
     fn run_pending(&self) {
-        self.run_first_pending(self.pending.len());
+        if !self.pending.is_empty() {
+            self.run_first_pending(self.pending.len());
+        }
     }
 
     fn run_first_pending(&self, count: usize) {
@@ -498,7 +500,7 @@ impl LoopInner {
                 Job::Completion(request) => request.run(),
                 Job::Closure(closure) => {
                     let this = current().expect("passes run only inside a run");
-                    self.watch("deferred closure", place, || closure(&this));
+                    self.watch(|| ("deferred closure", place), || closure(&this));
                 }
             }
         }
@@ -788,40 +790,37 @@ impl LoopInner {
         count(&self.requests, more);
     }
 
-    /// The buffer that reads use, or another one of its size while that is lent.
-    pub(crate) fn take_buffer(&self) -> Box<[u8]> {
-        self.buffer.take().unwrap_or_else(|| vec![0; self.limits.read_chunk].into_boxed_slice())
+    /// The buffer that reads use, until the loan is dropped. `None` while it is lent already, which takes a future that is
+    /// polled by hand.
+    #[inline(always)]
+    pub(crate) fn lend_buffer(&self) -> Option<RefMut<'_, Box<[u8]>>> {
+        let mut buffer = self.buffer.try_borrow_mut().ok()?;
+        if buffer.is_empty() {
+            *buffer = self.new_buffer();
+        }
+        Some(buffer)
     }
 
-    #[inline]
-    pub(crate) fn return_buffer(&self, buffer: Box<[u8]>) {
-        self.buffer.set(Some(buffer));
+    /// Another buffer of its size.
+    #[cold]
+    pub(crate) fn new_buffer(&self) -> Box<[u8]> {
+        vec![0; self.limits.read_chunk].into_boxed_slice()
     }
 
-    /// Runs a callback of the user and, if that was asked for, complains when it takes too long.
+    /// Runs a callback of the user and, if that was asked for, complains when it takes too long. `whose` says what it
+    /// belongs to and where that was made.
     #[inline]
-    pub(crate) fn watch<R>(
+    pub(crate) fn watch<D: fmt::Display, R>(
         &self,
-        what: impl fmt::Display,
-        place: &'static Location<'static>,
-        callback: impl FnOnce() -> R,
-    ) -> R {
-        self.watch_at(what, || place, callback)
-    }
-
-    /// The same for a callback whose place has to be asked for.
-    #[inline]
-    pub(crate) fn watch_at<R>(
-        &self,
-        what: impl fmt::Display,
-        place: impl FnOnce() -> &'static Location<'static>,
+        whose: impl FnOnce() -> (D, &'static Location<'static>),
         callback: impl FnOnce() -> R,
     ) -> R {
         self.clock.mark_used();
         let start = self.limits.slow_callback.map(|_| now());
         let result = callback();
         if let Some(start) = start {
-            self.complain_if_slow(start, what, place());
+            let (what, place) = whose();
+            self.complain_if_slow(start, what, place);
         }
         result
     }
@@ -854,7 +853,9 @@ impl LoopInner {
         drop(timers);
         drop((self.due.take(), self.notified.take()));
         drop((self.resuming.take(), self.late.take(), self.closing.take()));
-        drop(self.buffer.take());
+        if let Ok(mut buffer) = self.buffer.try_borrow_mut() {
+            *buffer = Box::default();
+        }
         self.descriptors.close();
         self.poller.close();
     }

@@ -256,7 +256,7 @@ impl Core {
     /// Runs a callback of this handle.
     #[inline]
     pub(crate) fn call<R>(&self, callback: impl FnOnce() -> R) -> R {
-        self.event_loop.inner().watch(self.kind, self.place, callback)
+        self.event_loop.inner().watch(|| (self.kind, self.place), callback)
     }
 
     /// The first step of closing: inactive, no event any more; `release` gives the descriptor back. The rest happens in

@@ -417,8 +417,8 @@ impl<T: 'static> Runnable for Ticket<T> {
             (self.listener.replace(Listener::Nobody), self.result.take())
         {
             let Some(event_loop) = &self.event_loop else { return };
-            let what = format_args!("{} request", self.operation);
-            event_loop.inner().watch(what, self.origin.place, || done(result));
+            let whose = || (format!("{} request", self.operation), self.origin.place);
+            event_loop.inner().watch(whose, || done(result));
         }
     }
 }

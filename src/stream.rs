@@ -15,7 +15,7 @@
 
 mod write_queue;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 #[cfg(feature = "futures")]
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -409,44 +409,125 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Reads and delivers what is there, within the budget.
     #[inline(always)]
-    fn read_pass(&self, handle: &H) {
-        if !self.has(is::READING | is::READABLE | is::CONNECTED) {
-            return;
+    pub(crate) fn read_pass(&self, handle: &H) {
+        match self.core.event_loop().inner().lend_buffer() {
+            Some(mut buffer) => self.read_pass_with(handle, &mut buffer),
+            None => self.read_pass_aside(handle),
         }
-        let inner = self.core.event_loop().inner();
-        let mut buffer = inner.take_buffer();
-        let received = self.receive(&mut buffer);
-        let epoch = self.reader.epoch();
-        let callback = self.reader.take();
-        let mut pass = ReadPass { handle, buffer, callback, epoch };
-        match received {
-            Ok(Some(length)) if length > 0 => pass.deliver(length),
-            other => pass.end(other),
-        }
-        if self.has(is::READING | is::READABLE) {
-            pass.go_on();
-        }
-        // What its drop does, too, but inlined: this is the hottest path of all.
-        pass.finish();
-        mem::forget(pass);
     }
 
-    /// One read from the socket. `None` if there is nothing more for now.
-    #[inline]
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let socket = self.socket.borrow();
-        let Some(socket) = socket.as_ref() else {
-            return Ok(None);
+    #[cold]
+    fn read_pass_aside(&self, handle: &H) {
+        self.read_pass_with(handle, &mut self.core.event_loop().inner().new_buffer());
+    }
+
+    #[inline(always)]
+    fn read_pass_with(&self, handle: &H, buffer: &mut [u8]) {
+        debug_assert!(self.has(is::READING | is::READABLE | is::CONNECTED));
+        let end = EndOfPass(self);
+        // Mutably, since that is quicker to check than a shared borrow.
+        match self.socket.try_borrow_mut() {
+            Ok(socket) => match receive_from(socket.as_ref(), buffer) {
+                Ok(length) if 0 < length && length < buffer.len() => {
+                    drop(socket);
+                    self.note_short_read();
+                    self.deliver(handle, &buffer[..length]);
+                }
+                other => self.receive_unusual(handle, buffer, Some(socket), other),
+            },
+            Err(_) => {
+                let first = self.attempt_to_receive(buffer);
+                self.receive_unusual(handle, buffer, None, first);
+            }
+        }
+        if self.has(is::READING | is::READABLE) {
+            self.read_on(handle, buffer);
+        } else {
+            mem::forget(end);
+        }
+    }
+
+    /// The reads after the first one.
+    #[inline(never)]
+    fn read_on(&self, handle: &H, buffer: &mut [u8]) {
+        for _ in 1..self.core.event_loop().inner().limits.reads_per_turn {
+            match self.receive(buffer) {
+                Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
+                other => self.end_reading(handle, other),
+            }
+            if !self.has(is::READING | is::READABLE) {
+                break;
+            }
+        }
+    }
+
+    /// A read that did not simply bring data. Ends the loan of the socket, so that the usual way has nothing in common with
+    /// this one.
+    #[cold]
+    fn receive_unusual(
+        &self,
+        handle: &H,
+        buffer: &mut [u8],
+        loan: Option<RefMut<'_, Option<H::Transport>>>,
+        first: io::Result<usize>,
+    ) {
+        drop(loan);
+        match self.receive_after(first, buffer) {
+            Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
+            other => self.end_reading(handle, other),
+        }
+    }
+
+    /// Calls the callback with what was read.
+    #[inline(always)]
+    fn deliver(&self, handle: &H, data: &[u8]) {
+        if let Some(mut callback) = self.reader.lend() {
+            self.core.call(|| callback(handle, Ok(Some(data))));
+        }
+    }
+
+    /// Nothing was read. That may be the end of the stream or an error, of which the callback hears last; the stream stays
+    /// open.
+    #[cold]
+    fn end_reading(&self, handle: &H, received: io::Result<Option<usize>>) {
+        let end = match received {
+            Ok(None) => return,
+            Ok(Some(_)) => Ok(None),
+            Err(err) => {
+                self.set(is::BROKEN);
+                Err(err)
+            }
         };
+        let callback = self.reader.lend();
+        self.leave_reading();
+        self.reader.clear();
+        if let Some(mut callback) = callback {
+            self.core.call(|| callback(handle, end));
+        }
+    }
+
+    /// One read from the socket, if there is something. `None` if there is nothing more for now.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let first = self.attempt_to_receive(buffer);
+        self.receive_after(first, buffer)
+    }
+
+    /// What a first attempt came to, after more of them if need be.
+    fn receive_after(
+        &self,
+        first: io::Result<usize>,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        let mut attempt = first;
         loop {
-            match socket.recv(buffer) {
+            match attempt {
                 Ok(0) if self.lost.get() != 0 => {
                     return Err(io::Error::from_raw_os_error(self.lost.get()));
                 }
+                Ok(0) => return Ok(Some(0)),
                 Ok(length) => {
-                    let is_short = length < buffer.len() && length > 0;
-                    if SHORT_MEANS_DRAINED && is_short && !self.is(is::EXCEPTIONAL) {
-                        self.unset(is::READABLE);
+                    if length < buffer.len() {
+                        self.note_short_read();
                     }
                     return Ok(Some(length));
                 }
@@ -455,6 +536,20 @@ impl<H: StreamHandle> Stream<H> {
             if !self.is(is::READABLE) {
                 return Ok(None);
             }
+            attempt = self.attempt_to_receive(buffer);
+        }
+    }
+
+    fn attempt_to_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Shared, since `with_socket` may have lent it further up in the stack.
+        receive_from(self.socket.borrow().as_ref(), buffer)
+    }
+
+    /// A read did not fill the buffer, so that it has drained the socket.
+    #[inline]
+    fn note_short_read(&self) {
+        if SHORT_MEANS_DRAINED && !self.is(is::EXCEPTIONAL) {
+            self.unset(is::READABLE);
         }
     }
 
@@ -479,17 +574,26 @@ impl<H: StreamHandle> Stream<H> {
     /// `waits` belongs to the future: true while it is the one for which this stream waits.
     pub(crate) fn poll_read<R>(
         &self,
-        handle: &H,
         waits: &mut bool,
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
         loop {
             ready!(self.poll_readable(waits, context))?;
-            let buffer = self.core.event_loop().inner().take_buffer();
-            let mut buffer = BorrowedBuffer { handle, buffer };
-            if let Some(received) = self.receive_awaited(waits, &mut buffer.buffer) {
-                return Poll::Ready(received.map(|length| take(&buffer.buffer[..length])));
+            let inner = self.core.event_loop().inner();
+            let (mut lent, mut own);
+            let buffer: &mut [u8] = match inner.lend_buffer() {
+                Some(buffer) => {
+                    lent = buffer;
+                    &mut lent
+                }
+                None => {
+                    own = inner.new_buffer();
+                    &mut own
+                }
+            };
+            if let Some(received) = self.receive_awaited(waits, buffer) {
+                return Poll::Ready(received.map(|length| take(&buffer[..length])));
             }
         }
     }
@@ -566,101 +670,16 @@ impl<H: StreamHandle> Stream<H> {
     }
 }
 
-/// The loop's buffer for the time of a read pass. Goes back by unwinding too.
-struct BorrowedBuffer<'a, H: StreamHandle> {
-    handle: &'a H,
-    buffer: Box<[u8]>,
-}
+/// The end of a read pass, by unwinding too: a stream that has more to read gets another go, since the poll will not speak
+/// of it again.
+struct EndOfPass<'a, H: StreamHandle>(&'a Stream<H>);
 
-impl<H: StreamHandle> Drop for BorrowedBuffer<'_, H> {
+impl<H: StreamHandle> Drop for EndOfPass<'_, H> {
+    #[inline]
     fn drop(&mut self) {
-        let buffer = mem::take(&mut self.buffer);
-        self.handle.stream().core.event_loop().inner().return_buffer(buffer);
-    }
-}
-
-/// A read pass over one stream: the buffer and the callback, both on loan.
-///
-/// At its end, by unwinding too, they go back, and a stream that has more to read gets another go, since the poll will not
-/// speak of it again.
-struct ReadPass<'a, H: StreamHandle> {
-    handle: &'a H,
-    buffer: Box<[u8]>,
-    callback: Option<Box<ReadCallback<H>>>,
-    /// The slot's epoch when the callback was taken out.
-    epoch: u32,
-}
-
-impl<H: StreamHandle> ReadPass<'_, H> {
-    /// Calls the callback with what was read.
-    #[inline(always)]
-    fn deliver(&mut self, length: usize) {
-        if let Some(callback) = &mut self.callback {
-            let data = &self.buffer[..length];
-            self.handle.stream().core.call(|| callback(self.handle, Ok(Some(data))));
+        if self.0.has(is::READING | is::READABLE) {
+            self.0.resume_later();
         }
-    }
-
-    /// The reads after the first one.
-    #[inline(never)]
-    fn go_on(&mut self) {
-        let stream = self.handle.stream();
-        for _ in 1..stream.core.event_loop().inner().limits.reads_per_turn {
-            let received = stream.receive(&mut self.buffer);
-            if self.epoch != stream.reader.epoch() {
-                // The callback has put another one in its place.
-                drop(self.callback.take());
-                self.epoch = stream.reader.epoch();
-                self.callback = stream.reader.take();
-            }
-            match received {
-                Ok(Some(length)) if length > 0 => self.deliver(length),
-                other => self.end(other),
-            }
-            if !stream.has(is::READING | is::READABLE) {
-                break;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn finish(&mut self) {
-        let stream = self.handle.stream();
-        let inner = stream.core.event_loop().inner();
-        inner.return_buffer(mem::take(&mut self.buffer));
-        if stream.has(is::READING | is::READABLE) {
-            stream.resume_later();
-        }
-        // Last, since a callback that is not wanted any more is dropped by it.
-        if let Some(callback) = self.callback.take() {
-            stream.reader.put_back(callback, self.epoch);
-        }
-    }
-
-    /// Nothing was read. That may be the end of the stream or an error, of which the callback hears last; the stream stays
-    /// open.
-    #[cold]
-    fn end(&mut self, received: io::Result<Option<usize>>) {
-        let stream = self.handle.stream();
-        let end = match received {
-            Ok(None) => return,
-            Ok(Some(_)) => Ok(None),
-            Err(err) => {
-                stream.set(is::BROKEN);
-                Err(err)
-            }
-        };
-        stream.leave_reading();
-        stream.reader.clear();
-        if let Some(mut callback) = self.callback.take() {
-            stream.core.call(|| callback(self.handle, end));
-        }
-    }
-}
-
-impl<H: StreamHandle> Drop for ReadPass<'_, H> {
-    fn drop(&mut self) {
-        self.finish();
     }
 }
 
@@ -670,34 +689,45 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     pub(crate) fn write(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
         if self.can_send_now() {
-            match self.send(data) {
-                Ok(sent) if sent == data.len() => {
-                    Request::finished(self.core.origin_at(place), Ok(()))
-                }
-                sent => self.write_rest(place, data, sent),
+            if let Ok(socket) = self.socket.try_borrow_mut() {
+                return match send_to(socket.as_ref(), |socket| socket.send(data)) {
+                    Ok(sent) if sent == data.len() => {
+                        drop(socket);
+                        Request::finished(self.core.origin_at(place), Ok(()))
+                    }
+                    other => self.write_rest(place, data, Some(socket), other),
+                };
             }
-        } else {
-            self.write_later(place, data)
         }
+        self.write_slowly(place, data)
     }
 
-    /// The kernel did not take everything.
+    /// The first attempt has not simply taken everything. Ends the loan of the socket, so that the usual way has nothing in
+    /// common with this one.
     #[cold]
     fn write_rest(
         &self,
         place: &'static Location<'static>,
         data: &[u8],
-        sent: io::Result<usize>,
+        loan: Option<RefMut<'_, Option<H::Transport>>>,
+        first: io::Result<usize>,
     ) -> Request<()> {
+        drop(loan);
         let origin = self.core.origin_at(place);
-        match sent {
+        match self.send_after(first, data) {
+            Ok(sent) if sent == data.len() => Request::finished(origin, Ok(())),
             Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0),
             Err(err) => self.refuse(origin, err),
         }
     }
 
+    /// A write that cannot be sent at once, or not the quick way.
     #[cold]
-    fn write_later(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
+    fn write_slowly(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
+        if self.can_send_now() {
+            let first = self.attempt_once(|socket| socket.send(data));
+            return self.write_rest(place, data, None, first);
+        }
         let origin = self.core.origin_at(place);
         match self.check_can_write() {
             Ok(()) => self.enqueue(origin, data.to_vec(), false),
@@ -841,9 +871,13 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    #[inline]
     fn send(&self, data: &[u8]) -> io::Result<usize> {
-        let mut sent = self.attempt(|socket| socket.send(data), data.len())?;
+        self.send_after(self.attempt_once(|socket| socket.send(data)), data)
+    }
+
+    /// How much of `data` the kernel took, after a first attempt.
+    fn send_after(&self, first: io::Result<usize>, data: &[u8]) -> io::Result<usize> {
+        let mut sent = self.attempt_after(first, |socket| socket.send(data), data.len())?;
         // Where only "would block" re-arms the poll, it must be reached.
         while !SHORT_MEANS_DRAINED && sent < data.len() && self.is(is::WRITABLE) {
             sent += self.attempt(|socket| socket.send(&data[sent..]), data.len() - sent)?;
@@ -852,18 +886,24 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// One send of `length` bytes. What the kernel has no room for is no error; it lowers the flag.
-    #[inline]
     fn attempt(
         &self,
         send: impl Fn(&H::Transport) -> io::Result<usize>,
         length: usize,
     ) -> io::Result<usize> {
-        let socket = self.socket.borrow();
-        let Some(socket) = socket.as_ref() else {
-            return Ok(0);
-        };
+        self.attempt_after(self.attempt_once(&send), send, length)
+    }
+
+    /// What a first attempt came to, after more of them if need be.
+    fn attempt_after(
+        &self,
+        first: io::Result<usize>,
+        send: impl Fn(&H::Transport) -> io::Result<usize>,
+        length: usize,
+    ) -> io::Result<usize> {
+        let mut attempt = first;
         loop {
-            match send(socket) {
+            match attempt {
                 Ok(sent) => {
                     if sent < length && SHORT_MEANS_DRAINED {
                         self.unset(is::WRITABLE);
@@ -876,7 +916,13 @@ impl<H: StreamHandle> Stream<H> {
                     }
                 }
             }
+            attempt = self.attempt_once(&send);
         }
+    }
+
+    fn attempt_once(&self, send: impl Fn(&H::Transport) -> io::Result<usize>) -> io::Result<usize> {
+        // Shared, since `with_socket` may have lent it further up in the stack.
+        send_to(self.socket.borrow().as_ref(), send)
     }
 
     /// A send brought an error. True if it only means that there is no room now, false if it has to be tried again.
@@ -1133,15 +1179,27 @@ impl<H: StreamHandle> Stream<H> {
 // ---- events ------------------------------------------------------------------------------------------------------
 
 impl<H: StreamHandle> Stream<H> {
-    /// The poll had something to say.
+    /// Notes what the poll said. True if all there is to do about it is to [read](Stream::read_pass) for a callback, as it
+    /// mostly is; otherwise [`ready`](Stream::ready) has to look.
     #[inline]
-    pub(crate) fn ready(&self, handle: &H, readiness: Readiness) {
+    pub(crate) fn note(&self, readiness: Readiness) -> bool {
+        const READS: u32 = is::CONNECTED | is::READING | is::READABLE;
+        const ELSE: u32 = is::CONNECTING | is::QUEUED | is::ROOM_AWAITED | is::AWAITED;
         self.set(readiness.flags());
-        if self.is(is::CONNECTING) {
+        self.flags.get() & (READS | ELSE) == READS
+    }
+
+    /// Does what is to be done after the poll had something to say.
+    pub(crate) fn ready(&self, handle: &H) {
+        if self.has(is::AWAITED | is::READABLE)
+            && !self.is(is::CONNECTING | is::QUEUED | is::ROOM_AWAITED)
+        {
+            self.wake_reader_now();
+        } else if self.is(is::CONNECTING) {
             self.check_connect();
-            return;
+        } else {
+            self.go_on(handle);
         }
-        self.go_on(handle);
     }
 
     /// The stream's next go, after its budget ran out or a read was started on data that had arrived before.
@@ -1193,14 +1251,16 @@ impl<H: StreamHandle> Stream<H> {
         );
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn go_on(&self, handle: &H) {
         // Writing first: it runs no callback, so that a read callback that panics cannot keep it from happening.
         if self.is(is::QUEUED | is::ROOM_AWAITED) {
             self.go_on_writing();
         }
         self.wake_reader();
-        self.read_pass(handle);
+        if self.has(is::READING | is::READABLE | is::CONNECTED) {
+            self.read_pass(handle);
+        }
     }
 
     #[inline(never)]
@@ -1315,6 +1375,26 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
+    }
+}
+
+#[inline(always)]
+fn receive_from<T: Transport>(socket: Option<&T>, buffer: &mut [u8]) -> io::Result<usize> {
+    match socket {
+        Some(socket) => socket.recv(buffer),
+        None => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// Without a socket nothing is sent.
+#[inline(always)]
+fn send_to<T: Transport>(
+    socket: Option<&T>,
+    send: impl Fn(&T) -> io::Result<usize>,
+) -> io::Result<usize> {
+    match socket {
+        Some(socket) => send(socket),
+        None => Ok(0),
     }
 }
 

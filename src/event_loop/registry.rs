@@ -79,8 +79,10 @@ impl Registry {
     }
 
     /// The handle with this key, unless it is gone.
+    #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<Rc<dyn Object>> {
-        let entries = self.entries.borrow();
+        // Mutably, since that is quicker to check.
+        let entries = self.entries.borrow_mut();
         let entry = entries.slots.get(key.slot()).filter(|entry| entry.key == key)?;
         match &entry.link {
             Link::Pinned(object) => Some(Rc::clone(object)),

@@ -1,23 +1,25 @@
 //! A callback's home. The only place that knows how to run a callback that may replace, clear or re-enter itself.
 //!
-//! Before a callback runs it leaves the slot; afterwards it returns, unless the slot was set or cleared meanwhile. So no
-//! borrow is alive while user code runs, and a callback is never dropped while it is on the stack.
+//! While a callback runs it is borrowed, and only here: whoever sets or clears the slot meanwhile leaves a note, which is
+//! acted on when the callback has returned. So a callback is never dropped while it is on the stack.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
-use std::mem;
 use std::ops::{Deref, DerefMut};
 
 /// Holds a boxed callback, `F` being a `dyn FnMut` type.
 pub(crate) struct Slot<F: ?Sized> {
-    callback: Cell<Option<Box<F>>>,
-    /// Counts the changes from outside, so that a callback that comes back knows whether it is still wanted.
-    epoch: Cell<u32>,
+    /// Borrowed while the callback runs.
+    callback: RefCell<Option<Box<F>>>,
+    /// What takes its place when it returns, if the slot was set or cleared meanwhile.
+    next: Cell<Option<Box<Next<F>>>>,
 }
+
+struct Next<F: ?Sized>(Option<Box<F>>);
 
 impl<F: ?Sized> Slot<F> {
     pub(crate) const fn empty() -> Slot<F> {
-        Slot { callback: Cell::new(None), epoch: Cell::new(0) }
+        Slot { callback: RefCell::new(None), next: Cell::new(None) }
     }
 
     /// Puts `callback` in place of what was there.
@@ -30,39 +32,24 @@ impl<F: ?Sized> Slot<F> {
         self.change(None);
     }
 
-    /// Takes the callback out to run it. `None` if there is none, or it is running already further down the stack.
+    /// Lends the callback to run it. `None` if there is none, or it is running already further down the stack.
     #[inline]
     pub(crate) fn lend(&self) -> Option<Lent<'_, F>> {
-        let callback = self.take()?;
-        Some(Lent { slot: self, callback: Some(callback), epoch: self.epoch.get() })
-    }
-
-    /// The same for those who have a guard of their own, which has to [put it back](Slot::put_back).
-    #[inline]
-    pub(crate) fn take(&self) -> Option<Box<F>> {
-        self.callback.take()
-    }
-
-    /// Ends the loan of a callback that was taken in `epoch`.
-    #[inline]
-    pub(crate) fn put_back(&self, callback: Box<F>, epoch: u32) {
-        if self.epoch.get() == epoch {
-            let empty = self.callback.replace(Some(callback));
-            debug_assert!(empty.is_none(), "whoever fills a slot outdates the loan");
-            mem::forget(empty);
-        }
-    }
-
-    /// Changes whenever the slot is set or cleared.
-    #[inline]
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch.get()
+        let callback = self.callback.try_borrow_mut().ok()?;
+        let callback = RefMut::filter_map(callback, Option::as_deref_mut).ok()?;
+        Some(Lent { callback, _end: EndOfLoan(self) })
     }
 
     fn change(&self, callback: Option<Box<F>>) {
-        self.epoch.set(self.epoch.get().wrapping_add(1));
-        // The old one is dropped last, at the end of the statement: its captures may run arbitrary code.
-        drop(self.callback.replace(callback));
+        let old = match self.callback.try_borrow_mut() {
+            Ok(mut current) => std::mem::replace(&mut *current, callback),
+            Err(_) => {
+                let old = self.next.replace(Some(Box::new(Next(callback))));
+                old.and_then(|next| next.0)
+            }
+        };
+        // Last, when nothing is borrowed: its captures may run arbitrary code.
+        drop(old);
     }
 }
 
@@ -72,11 +59,11 @@ impl<F: ?Sized> fmt::Debug for Slot<F> {
     }
 }
 
-/// A callback on loan. It goes back when this is dropped, by unwinding too.
+/// A callback on loan. The loan ends when this is dropped, by unwinding too.
 pub(crate) struct Lent<'a, F: ?Sized> {
-    slot: &'a Slot<F>,
-    callback: Option<Box<F>>,
-    epoch: u32,
+    callback: RefMut<'a, F>,
+    // Behind the callback, so that it is dropped when that is no longer borrowed.
+    _end: EndOfLoan<'a, F>,
 }
 
 impl<F: ?Sized> Deref for Lent<'_, F> {
@@ -84,22 +71,24 @@ impl<F: ?Sized> Deref for Lent<'_, F> {
 
     #[inline]
     fn deref(&self) -> &F {
-        self.callback.as_deref().expect("a lent callback is there until the loan ends")
+        &self.callback
     }
 }
 
 impl<F: ?Sized> DerefMut for Lent<'_, F> {
     #[inline]
     fn deref_mut(&mut self) -> &mut F {
-        self.callback.as_deref_mut().expect("a lent callback is there until the loan ends")
+        &mut self.callback
     }
 }
 
-impl<F: ?Sized> Drop for Lent<'_, F> {
+struct EndOfLoan<'a, F: ?Sized>(&'a Slot<F>);
+
+impl<F: ?Sized> Drop for EndOfLoan<'_, F> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(callback) = self.callback.take() {
-            self.slot.put_back(callback, self.epoch);
+        if let Some(next) = self.0.next.take() {
+            self.0.change(next.0);
         }
     }
 }

@@ -789,6 +789,23 @@ impl Drop for Finisher {
     }
 }
 
+/// What the poll brings about.
+impl Tcp {
+    #[inline(never)]
+    fn read(self) {
+        self.0.stream.read_pass(&self);
+    }
+
+    #[inline(never)]
+    fn look_around(self) {
+        if self.0.stream.is_connected() || self.0.stream.is_connecting() {
+            self.0.stream.ready(&self);
+        } else if let Some(listener) = self.extra(|extra| extra.listener.clone()) {
+            listener.ready(&self);
+        }
+    }
+}
+
 impl StreamHandle for Tcp {
     type Transport = mio::net::TcpStream;
 
@@ -801,12 +818,8 @@ impl StreamHandle for Tcp {
 impl Object for TcpInner {
     #[inline]
     fn ready(self: Rc<Self>, readiness: Readiness) {
-        let tcp = Tcp(self);
-        if tcp.0.stream.is_connected() || tcp.0.stream.is_connecting() {
-            tcp.0.stream.ready(&tcp, readiness);
-        } else if let Some(listener) = tcp.extra(|extra| extra.listener.clone()) {
-            listener.ready(&tcp);
-        }
+        // Each is handed the reference, so that this, which is called for every event, has nothing left to do after it.
+        if self.stream.note(readiness) { Tcp(self).read() } else { Tcp(self).look_around() }
     }
 
     fn resume(self: Rc<Self>) {

@@ -222,7 +222,7 @@ impl Tasks {
             true
         } else {
             let mut context = Context::from_waker(&waker.waker);
-            let poll = || inner.watch_at("task", || task.place(), || task.poll(&mut context));
+            let poll = || inner.watch(|| ("task", task.place()), || task.poll(&mut context));
             // The unwinding drops the future, and nobody else can see the state that it leaves.
             match catch_unwind(AssertUnwindSafe(poll)) {
                 Ok(is_over) => is_over,

@@ -97,7 +97,7 @@ impl<'a> Reading<'a> {
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
-        self.tcp.stream().poll_read(self.tcp, &mut self.waits, context, take)
+        self.tcp.stream().poll_read(&mut self.waits, context, take)
     }
 }
 

@@ -24,12 +24,13 @@ use luvio::{Loop, Tcp, go};
 async fn handle_client(client: Tcp) {
     debug!("client connected");
     loop {
-        let data = match client.read_once().await {
-            Ok(Some(data)) => data,
+        // The data is lent to the closure, which begins the write; a copy to keep is `read_once`.
+        let writing = match client.read_with(|data| client.write(data)).await {
+            Ok(Some(writing)) => writing,
             Ok(None) => break, // the client is done
             Err(err) => return debug!("read error: {err}"),
         };
-        if let Err(err) = client.write(data).await {
+        if let Err(err) = writing.await {
             return debug!("write error: {err}");
         }
     }

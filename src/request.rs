@@ -46,10 +46,7 @@ use crate::event_loop::{
 /// ```
 ///
 /// libuv: `uv_req_t` and its callback
-pub struct Request<T> {
-    origin: Origin,
-    state: State<T>,
-}
+pub struct Request<T>(State<T>);
 
 /// Whose request it is and where the program made it.
 #[derive(Clone, Copy)]
@@ -60,14 +57,29 @@ pub(crate) struct Origin {
 }
 
 enum State<T> {
-    /// It succeeded before the call returned. Costs no allocation.
-    Done(T),
-    /// It ends with the closing of its handle, with this value. Costs none either, as long as nobody asks.
-    Closing(T),
+    /// The value is there, and so there is nothing to share and nothing to allocate. Spelled out instead of an `Origin`, so
+    /// that all of a `Request<()>` fits into three words.
+    Known {
+        value: T,
+        ends: Ends,
+        event_loop: LoopId,
+        owner: Key,
+        place: &'static Location<'static>,
+    },
     /// It is under way, and the handle that does it holds the other end; or it failed.
     Shared(Rc<Ticket<T>>),
     /// The result was handed over.
     Spent,
+}
+
+/// When a request ends whose value is known. Half a word, so that nothing in a request is smaller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Ends {
+    /// It was over before the call returned.
+    Already,
+    /// With the closing of its handle.
+    AtClose,
 }
 
 impl<T: 'static> Request<T> {
@@ -75,20 +87,26 @@ impl<T: 'static> Request<T> {
     #[inline]
     pub(crate) fn finished(origin: Origin, result: io::Result<T>) -> Request<T> {
         match result {
-            Ok(value) => Request { origin, state: State::Done(value) },
+            Ok(value) => Request::known(origin, Ends::Already, value),
             Err(err) => Request::failed(origin, err),
         }
+    }
+
+    #[inline]
+    fn known(origin: Origin, ends: Ends, value: T) -> Request<T> {
+        let Origin { event_loop, owner, place } = origin;
+        Request(State::Known { value, ends, event_loop, owner, place })
     }
 
     #[cold]
     fn failed(origin: Origin, err: io::Error) -> Request<T> {
         let ticket = Ticket::over(origin, Err(err), Listener::Undecided);
-        Request { origin, state: State::Shared(ticket) }
+        Request(State::Shared(ticket))
     }
 
     /// A request that ends when its handle, whose close has begun, is closed.
     pub(crate) fn closing(origin: Origin, value: T) -> Request<T> {
-        Request { origin, state: State::Closing(value) }
+        Request::known(origin, Ends::AtClose, value)
     }
 
     /// A request that is under way, and the ticket by which its handle finishes it.
@@ -99,7 +117,7 @@ impl<T: 'static> Request<T> {
     ) -> (Request<T>, Rc<Ticket<T>>) {
         let ticket = Ticket::new(origin, operation, on_drop);
         ticket.count(true);
-        (Request { origin, state: State::Shared(Rc::clone(&ticket)) }, ticket)
+        (Request(State::Shared(Rc::clone(&ticket))), ticket)
     }
 
     /// Calls `done` with the result, once, in a later pass: the next pending pass after the operation has ended.
@@ -107,7 +125,7 @@ impl<T: 'static> Request<T> {
     /// The [`Canceler`] can be dropped; it is for those who want to cancel although they no longer hold the request.
     pub fn then(mut self, done: impl FnOnce(io::Result<T>) + 'static) -> Canceler {
         let done = Listener::Callback(Box::new(done));
-        match mem::replace(&mut self.state, State::Spent) {
+        match mem::replace(&mut self.0, State::Spent) {
             State::Shared(ticket) => {
                 ticket.listener.set(done);
                 if !ticket.finished.get() {
@@ -115,14 +133,14 @@ impl<T: 'static> Request<T> {
                 }
                 ticket.queue();
             }
-            State::Closing(value) => {
-                let ticket = Ticket::over(self.origin, Ok(value), done);
-                match self.origin.owner() {
+            State::Known { value, ends, event_loop, owner, place } => {
+                let origin = Origin { event_loop, owner, place };
+                let ticket = Ticket::over(origin, Ok(value), done);
+                match origin.owner_if(ends) {
                     Some(handle) => handle.core().wait_for_close(ticket),
                     None => ticket.queue(),
                 }
             }
-            State::Done(value) => Ticket::over(self.origin, Ok(value), done).queue(),
             State::Spent => {}
         }
         Canceler { ticket: None }
@@ -135,7 +153,7 @@ impl<T: 'static> Request<T> {
     ///
     /// libuv: `uv_cancel`
     pub fn cancel(&self) -> bool {
-        match &self.state {
+        match &self.0 {
             State::Shared(ticket) => ticket.cancel(),
             _ => false,
         }
@@ -143,10 +161,12 @@ impl<T: 'static> Request<T> {
 
     /// True if the operation is over.
     pub fn is_finished(&self) -> bool {
-        match &self.state {
-            State::Done(_) | State::Spent => true,
-            State::Shared(ticket) => ticket.finished.get(),
-            State::Closing(_) => self.origin.owner().is_none(),
+        match self.0 {
+            State::Spent => true,
+            State::Shared(ref ticket) => ticket.finished.get(),
+            State::Known { ends, event_loop, owner, place, .. } => {
+                Origin { event_loop, owner, place }.owner_if(ends).is_none()
+            }
         }
     }
 }
@@ -155,6 +175,14 @@ impl Origin {
     /// The handle whose request it is, until it is completely closed.
     fn owner(&self) -> Option<Rc<dyn Object>> {
         self.event_loop.get()?.inner().handles.get(self.owner)
+    }
+
+    /// The handle that has to be closed first, if there is one.
+    fn owner_if(&self, ends: Ends) -> Option<Rc<dyn Object>> {
+        match ends {
+            Ends::Already => None,
+            Ends::AtClose => self.owner(),
+        }
     }
 }
 
@@ -169,36 +197,36 @@ impl<T: Unpin + 'static> Future for Request<T> {
     /// When polled again after it was ready.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        match mem::replace(&mut self.state, State::Spent) {
-            State::Done(value) => Poll::Ready(Ok(value)),
-            state => {
-                self.state = state;
-                self.poll_slowly(context)
+        if let State::Known { ends: Ends::Already, .. } = self.0 {
+            if let State::Known { value, .. } = mem::replace(&mut self.0, State::Spent) {
+                return Poll::Ready(Ok(value));
             }
         }
+        self.poll_slowly(context)
     }
 }
 
 impl<T: Unpin + 'static> Request<T> {
     fn poll_slowly(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        match mem::replace(&mut self.state, State::Spent) {
-            State::Done(value) => Poll::Ready(Ok(value)),
+        match mem::replace(&mut self.0, State::Spent) {
             State::Shared(ticket) => match ticket.poll(context) {
                 Poll::Ready(result) => Poll::Ready(result),
                 Poll::Pending => {
-                    self.state = State::Shared(ticket);
+                    self.0 = State::Shared(ticket);
                     Poll::Pending
                 }
             },
-            State::Closing(value) => {
-                let ticket = Ticket::new(self.origin, "close", OnDrop::GoOn);
+            State::Known { value, ends: Ends::Already, .. } => Poll::Ready(Ok(value)),
+            State::Known { value, ends: Ends::AtClose, event_loop, owner, place } => {
+                let origin = Origin { event_loop, owner, place };
+                let ticket = Ticket::new(origin, "close", OnDrop::GoOn);
                 let at_close =
                     Rc::new(AtClose { ticket: Rc::clone(&ticket), value: Cell::new(Some(value)) });
-                match self.origin.owner() {
+                match origin.owner() {
                     Some(handle) => handle.core().wait_for_close(at_close),
                     None => at_close.run(),
                 }
-                self.state = State::Shared(ticket);
+                self.0 = State::Shared(ticket);
                 self.poll_slowly(context)
             }
             State::Spent => panic!("a request was polled again after it was ready"),
@@ -209,7 +237,7 @@ impl<T: Unpin + 'static> Request<T> {
 impl<T> Drop for Request<T> {
     #[inline]
     fn drop(&mut self) {
-        if let State::Shared(_) = self.state {
+        if let State::Shared(_) = self.0 {
             self.forget();
         }
     }
@@ -219,7 +247,7 @@ impl<T> Request<T> {
     /// Nobody asked for the result.
     #[cold]
     fn forget(&mut self) {
-        if let State::Shared(ticket) = mem::replace(&mut self.state, State::Spent) {
+        if let State::Shared(ticket) = mem::replace(&mut self.0, State::Spent) {
             ticket.abandon();
         }
     }
@@ -227,10 +255,10 @@ impl<T> Request<T> {
 
 impl<T> fmt::Debug for Request<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Done(_) | State::Spent => "finished",
+        let state = match &self.0 {
+            State::Known { ends: Ends::Already, .. } | State::Spent => "finished",
             State::Shared(ticket) if ticket.finished.get() => "finished",
-            State::Shared(_) | State::Closing(_) => "under way",
+            State::Shared(_) | State::Known { .. } => "under way",
         };
         f.debug_struct("Request").field("state", &state).finish_non_exhaustive()
     }
@@ -449,5 +477,15 @@ fn log_unheard(place: &Location<'_>, err: &io::Error) {
         trace!("a request made at {place} was canceled, and nobody asked");
     } else {
         debug!("a request made at {place} failed, and nobody asked: {err}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_three_words() {
+        assert!(size_of::<Request<()>>() <= 24);
     }
 }

@@ -15,7 +15,7 @@
 
 mod write_queue;
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 #[cfg(feature = "futures")]
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -29,6 +29,7 @@ use crate::error::{Canceled, Misuse};
 use crate::event_loop::{AliveReason, Expire, Nanos, Readiness, RequestId, TimerKey};
 use crate::handle::{Core, Slot};
 use crate::request::{OnDrop, Origin, Request, Ticket};
+use crate::task::WaitingTask;
 
 /// True where the kernel announces the next byte by a new edge even though the last read did not come back empty: then a
 /// read that is shorter than its buffer has drained the socket. mio's poll(2) emulation re-arms only when it sees the
@@ -134,7 +135,7 @@ pub(crate) struct Stream<H: StreamHandle> {
     socket: RefCell<Option<H::Transport>>,
     reader: Slot<ReadCallback<H>>,
     /// The task that waits for data.
-    read_waker: Cell<Option<Waker>>,
+    awaiting: WaitingTask,
     /// Absent unless something is under way: most streams never need it.
     outgoing: RefCell<Option<Box<Outgoing>>>,
 }
@@ -181,7 +182,7 @@ impl<H: StreamHandle> Stream<H> {
             lost: Cell::new(0),
             socket: RefCell::new(None),
             reader: Slot::empty(),
-            read_waker: Cell::new(None),
+            awaiting: WaitingTask::nobody(),
             outgoing: RefCell::new(None),
         }
     }
@@ -425,20 +426,9 @@ impl<H: StreamHandle> Stream<H> {
     fn read_pass_with(&self, handle: &H, buffer: &mut [u8]) {
         debug_assert!(self.has(is::READING | is::READABLE | is::CONNECTED));
         let end = EndOfPass(self);
-        // Mutably, since that is quicker to check than a shared borrow.
-        match self.socket.try_borrow_mut() {
-            Ok(socket) => match receive_from(socket.as_ref(), buffer) {
-                Ok(length) if 0 < length && length < buffer.len() => {
-                    drop(socket);
-                    self.note_short_read();
-                    self.deliver(handle, &buffer[..length]);
-                }
-                other => self.receive_unusual(handle, buffer, Some(socket), other),
-            },
-            Err(_) => {
-                let first = self.attempt_to_receive(buffer);
-                self.receive_unusual(handle, buffer, None, first);
-            }
+        match self.receive_simply(buffer) {
+            Ok(length) => self.deliver(handle, &buffer[..length]),
+            Err(attempt) => self.receive_unusual(handle, buffer, attempt),
         }
         if self.has(is::READING | is::READABLE) {
             self.read_on(handle, buffer);
@@ -461,17 +451,10 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    /// A read that did not simply bring data. Ends the loan of the socket, so that the usual way has nothing in common with
-    /// this one.
+    /// A read that did not simply bring data.
     #[cold]
-    fn receive_unusual(
-        &self,
-        handle: &H,
-        buffer: &mut [u8],
-        loan: Option<RefMut<'_, Option<H::Transport>>>,
-        first: io::Result<usize>,
-    ) {
-        drop(loan);
+    fn receive_unusual(&self, handle: &H, buffer: &mut [u8], attempt: Option<io::Result<usize>>) {
+        let first = attempt.unwrap_or_else(|| self.attempt_to_receive(buffer));
         match self.receive_after(first, buffer) {
             Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
             other => self.end_reading(handle, other),
@@ -504,6 +487,27 @@ impl<H: StreamHandle> Stream<H> {
         if let Some(mut callback) = callback {
             self.core.call(|| callback(handle, end));
         }
+    }
+
+    /// The usual read: of some data, but less than the buffer has room for. Otherwise hands back what came of it, if it was
+    /// tried.
+    #[inline(always)]
+    fn receive_simply(&self, buffer: &mut [u8]) -> Result<usize, Option<io::Result<usize>>> {
+        let mut attempt = None;
+        // Mutably, since that is quicker to check than a shared borrow.
+        if let Ok(loan) = self.socket.try_borrow_mut() {
+            if let Some(socket) = loan.as_ref() {
+                match socket.recv(buffer) {
+                    Ok(length) if 0 < length && length < buffer.len() => {
+                        drop(loan);
+                        self.note_short_read();
+                        return Ok(length);
+                    }
+                    other => attempt = Some(other),
+                }
+            }
+        }
+        Err(attempt)
     }
 
     /// One read from the socket, if there is something. `None` if there is nothing more for now.
@@ -572,7 +576,25 @@ impl<H: StreamHandle> Stream<H> {
     /// stream. Nothing is read, and no buffer held, before there is something to read.
     ///
     /// `waits` belongs to the future: true while it is the one for which this stream waits.
+    #[inline]
     pub(crate) fn poll_read<R>(
+        &self,
+        waits: &mut bool,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<R>> {
+        ready!(self.poll_readable(waits, context))?;
+        if let Some(mut buffer) = self.core.event_loop().inner().lend_buffer() {
+            if let Some(received) = self.receive_awaited(waits, &mut buffer) {
+                return Poll::Ready(received.map(|length| take(&buffer[..length])));
+            }
+        }
+        self.poll_read_again(waits, context, take)
+    }
+
+    /// There was nothing after all, or the buffer of the loop is lent already.
+    #[cold]
+    fn poll_read_again<R>(
         &self,
         waits: &mut bool,
         context: &mut Context<'_>,
@@ -580,35 +602,47 @@ impl<H: StreamHandle> Stream<H> {
     ) -> Poll<io::Result<R>> {
         loop {
             ready!(self.poll_readable(waits, context))?;
-            let inner = self.core.event_loop().inner();
-            let (mut lent, mut own);
-            let buffer: &mut [u8] = match inner.lend_buffer() {
-                Some(buffer) => {
-                    lent = buffer;
-                    &mut lent
-                }
-                None => {
-                    own = inner.new_buffer();
-                    &mut own
-                }
-            };
-            if let Some(received) = self.receive_awaited(waits, buffer) {
+            let mut buffer = self.core.event_loop().inner().new_buffer();
+            if let Some(received) = self.receive_awaited(waits, &mut buffer) {
                 return Poll::Ready(received.map(|length| take(&buffer[..length])));
             }
         }
     }
 
     /// The future that waited for data is gone; what arrives stays with the system.
+    #[inline]
     pub(crate) fn stop_awaiting(&self, waits: &mut bool) {
         if mem::take(waits) && self.is(is::AWAITED) {
-            self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
-            self.core.event_loop().inner().count_outside(false);
-            drop(self.read_waker.take());
+            self.forget_reader();
         }
     }
 
     /// Waits until a read may find something.
+    #[inline]
     fn poll_readable(&self, waits: &mut bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = self.core.event_loop().inner();
+        // A connected stream is open. Nobody but this future reads, nothing failed: the usual case.
+        let own = if *waits { is::AWAITED } else { 0 };
+        if self.flags.get() & (is::CONNECTED | is::READING | is::AWAITED | is::BROKEN)
+            != is::CONNECTED | own
+        {
+            ready!(self.check_await(waits))?;
+        }
+        if self.has(is::CONNECTED | is::READABLE) && inner.tasks.may_go_on(context) {
+            return Poll::Ready(Ok(()));
+        }
+        if !*waits {
+            *waits = true;
+            self.set(is::AWAITED);
+            inner.count_outside(true);
+        }
+        self.awaiting.wait(&inner.tasks, context);
+        Poll::Pending
+    }
+
+    /// Whether a future may wait for data or go on doing so.
+    #[cold]
+    fn check_await(&self, waits: &mut bool) -> Poll<io::Result<()>> {
         if *waits && !self.is(is::AWAITED) {
             // Cut off, by close or by a connect that failed.
             *waits = false;
@@ -616,27 +650,32 @@ impl<H: StreamHandle> Stream<H> {
         }
         if !*waits {
             self.check_can_read()?;
-        }
-        let inner = self.core.event_loop().inner();
-        if self.has(is::CONNECTED | is::READABLE) && inner.tasks.may_go_on(context) {
-            return Poll::Ready(Ok(()));
-        }
-        if !*waits {
             self.cut_off_reader();
-            *waits = true;
-            self.set(is::AWAITED);
-            inner.count_outside(true);
         }
-        match self.read_waker.take() {
-            Some(waker) if waker.will_wake(context.waker()) => self.read_waker.set(Some(waker)),
-            _ => self.read_waker.set(Some(context.waker().clone())),
-        }
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 
     /// A read for a task. `None` if there was nothing after all.
+    #[inline]
     fn receive_awaited(&self, waits: &mut bool, buffer: &mut [u8]) -> Option<io::Result<usize>> {
-        let received = self.receive(buffer).transpose()?;
+        match self.receive_simply(buffer) {
+            Ok(length) => {
+                self.stop_awaiting(waits);
+                Some(Ok(length))
+            }
+            Err(attempt) => self.receive_awaited_unusual(waits, buffer, attempt),
+        }
+    }
+
+    #[cold]
+    fn receive_awaited_unusual(
+        &self,
+        waits: &mut bool,
+        buffer: &mut [u8],
+        attempt: Option<io::Result<usize>>,
+    ) -> Option<io::Result<usize>> {
+        let first = attempt.unwrap_or_else(|| self.attempt_to_receive(buffer));
+        let received = self.receive_after(first, buffer).transpose()?;
         self.stop_awaiting(waits);
         if received.is_err() {
             self.set(is::BROKEN);
@@ -651,11 +690,8 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    #[inline(never)]
-    fn wake_reader_now(&self) {
-        if let Some(waker) = self.read_waker.take() {
-            waker.wake();
-        }
+    pub(crate) fn wake_reader_now(&self) {
+        self.awaiting.wake(&self.core.event_loop().inner().tasks);
     }
 
     /// Ends the wait of the task that waits for data; it finds out when it is polled.
@@ -663,11 +699,26 @@ impl<H: StreamHandle> Stream<H> {
         if self.is(is::AWAITED) {
             self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
-            if let Some(waker) = self.read_waker.take() {
-                waker.wake();
-            }
+            self.wake_reader_now();
         }
     }
+
+    #[inline]
+    fn forget_reader(&self) {
+        self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
+        self.core.event_loop().inner().count_outside(false);
+        self.awaiting.clear();
+    }
+}
+
+/// What an event leads to.
+pub(crate) enum ToDo {
+    /// To [read](Stream::read_pass) for a callback, and nothing else.
+    Read,
+    /// To [wake](Stream::wake_reader_now) the task that waits for data, and nothing else.
+    Wake,
+    /// Anything else: [see what it is](Stream::look_around).
+    LookAround,
 }
 
 /// The end of a read pass, by unwinding too: a stream that has more to read gets another go, since the poll will not speak
@@ -688,50 +739,48 @@ impl<H: StreamHandle> Drop for EndOfPass<'_, H> {
 impl<H: StreamHandle> Stream<H> {
     #[inline]
     pub(crate) fn write(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
+        let mut attempt = None;
         if self.can_send_now() {
-            if let Ok(socket) = self.socket.try_borrow_mut() {
-                return match send_to(socket.as_ref(), |socket| socket.send(data)) {
-                    Ok(sent) if sent == data.len() => {
-                        drop(socket);
-                        Request::finished(self.core.origin_at(place), Ok(()))
+            // Mutably, since that is quicker to check than a shared borrow.
+            if let Ok(loan) = self.socket.try_borrow_mut() {
+                if let Some(socket) = loan.as_ref() {
+                    match socket.send(data) {
+                        Ok(sent) if sent == data.len() => {
+                            drop(loan);
+                            return Request::finished(self.core.origin_at(place), Ok(()));
+                        }
+                        other => attempt = Some(other),
                     }
-                    other => self.write_rest(place, data, Some(socket), other),
-                };
+                }
             }
         }
-        self.write_slowly(place, data)
+        // One call for all that is out of the ordinary, so that the compiler sees what the usual way returns.
+        self.write_unusual(place, data, attempt)
     }
 
-    /// The first attempt has not simply taken everything. Ends the loan of the socket, so that the usual way has nothing in
-    /// common with this one.
+    /// A write of which the first attempt has not simply taken everything, or which had none.
     #[cold]
-    fn write_rest(
+    fn write_unusual(
         &self,
         place: &'static Location<'static>,
         data: &[u8],
-        loan: Option<RefMut<'_, Option<H::Transport>>>,
-        first: io::Result<usize>,
+        attempt: Option<io::Result<usize>>,
     ) -> Request<()> {
-        drop(loan);
         let origin = self.core.origin_at(place);
+        let first = match attempt {
+            Some(first) => first,
+            None if self.can_send_now() => self.attempt_once(|socket| socket.send(data)),
+            None => {
+                return match self.check_can_write() {
+                    Ok(()) => self.enqueue(origin, data.to_vec(), false),
+                    Err(misuse) => Request::finished(origin, Err(misuse.into())),
+                };
+            }
+        };
         match self.send_after(first, data) {
             Ok(sent) if sent == data.len() => Request::finished(origin, Ok(())),
             Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0),
             Err(err) => self.refuse(origin, err),
-        }
-    }
-
-    /// A write that cannot be sent at once, or not the quick way.
-    #[cold]
-    fn write_slowly(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
-        if self.can_send_now() {
-            let first = self.attempt_once(|socket| socket.send(data));
-            return self.write_rest(place, data, None, first);
-        }
-        let origin = self.core.origin_at(place);
-        match self.check_can_write() {
-            Ok(()) => self.enqueue(origin, data.to_vec(), false),
-            Err(misuse) => Request::finished(origin, Err(misuse.into())),
         }
     }
 
@@ -1179,23 +1228,23 @@ impl<H: StreamHandle> Stream<H> {
 // ---- events ------------------------------------------------------------------------------------------------------
 
 impl<H: StreamHandle> Stream<H> {
-    /// Notes what the poll said. True if all there is to do about it is to [read](Stream::read_pass) for a callback, as it
-    /// mostly is; otherwise [`ready`](Stream::ready) has to look.
+    /// Notes what the poll said, and says what there is to do about it.
     #[inline]
-    pub(crate) fn note(&self, readiness: Readiness) -> bool {
-        const READS: u32 = is::CONNECTED | is::READING | is::READABLE;
-        const ELSE: u32 = is::CONNECTING | is::QUEUED | is::ROOM_AWAITED | is::AWAITED;
+    pub(crate) fn note(&self, readiness: Readiness) -> ToDo {
+        const READS: u32 = is::CONNECTED | is::READABLE | is::READING;
+        const AWAITS: u32 = is::CONNECTED | is::READABLE | is::AWAITED;
+        const ELSE: u32 = is::CONNECTING | is::QUEUED | is::ROOM_AWAITED;
         self.set(readiness.flags());
-        self.flags.get() & (READS | ELSE) == READS
+        match self.flags.get() & (READS | AWAITS | ELSE) {
+            READS => ToDo::Read,
+            AWAITS => ToDo::Wake,
+            _ => ToDo::LookAround,
+        }
     }
 
-    /// Does what is to be done after the poll had something to say.
-    pub(crate) fn ready(&self, handle: &H) {
-        if self.has(is::AWAITED | is::READABLE)
-            && !self.is(is::CONNECTING | is::QUEUED | is::ROOM_AWAITED)
-        {
-            self.wake_reader_now();
-        } else if self.is(is::CONNECTING) {
+    /// Does what is to be done about what the poll said, whatever it is.
+    pub(crate) fn look_around(&self, handle: &H) {
+        if self.is(is::CONNECTING) {
             self.check_connect();
         } else {
             self.go_on(handle);

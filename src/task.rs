@@ -5,6 +5,7 @@ mod block_on;
 mod run_queue;
 mod streams;
 mod time;
+mod waiting;
 mod waker;
 
 use std::any::Any;
@@ -13,6 +14,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -30,6 +32,7 @@ pub use self::time::{
 
 pub(crate) use self::block_on::{NoRoot, Root};
 pub(crate) use self::run_queue::{TaskKey, Tasks};
+pub(crate) use self::waiting::WaitingTask;
 
 use crate::error::Canceled;
 use crate::event_loop::{LoopHandle, current};
@@ -96,7 +99,7 @@ impl LoopHandle {
     /// On a loop that is gone the future is dropped, and the [`JoinHandle`] yields [`JoinError::Canceled`].
     #[track_caller]
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
-        let task = Task::new(future, Location::caller(), keep_for_joiner);
+        let task = Task::new(future, Location::caller(), Ending::keep_for_joiner);
         let key = Tasks::insert(self, Rc::clone(&task) as Rc<dyn Runs>);
         JoinHandle { task, event_loop: self.clone(), key }
     }
@@ -105,10 +108,10 @@ impl LoopHandle {
     /// [`go`](crate::go()).
     #[track_caller]
     pub fn go<R: Report + 'static>(&self, future: impl Future<Output = R> + 'static) {
-        let task = Task::new(future, Location::caller(), |task: &Task<R>, output| {
-            output.report_from(task.place);
+        let task = Task::new(future, Location::caller(), |ending: &Ending<R>, output| {
+            output.report_from(ending.place);
         });
-        task.has_joiner.set(false);
+        task.ending.has_joiner.set(false);
         Tasks::insert(self, task);
     }
 }
@@ -150,36 +153,56 @@ pub(crate) trait Runs {
     fn place(&self) -> &'static Location<'static>;
 }
 
-/// The state of a task, shared with its `JoinHandle`.
-struct Task<T> {
+/// A task: its future, and the end that it comes to.
+struct Task<F: Future> {
     /// Absent while it is polled and after the end.
-    future: Cell<Option<Pin<Box<dyn Future<Output = T>>>>>,
+    future: Cell<Option<Pin<Box<F>>>>,
+    ending: Ending<F::Output>,
+}
+
+/// The end of a task, as its `JoinHandle` sees it.
+struct Ending<T> {
     outcome: Cell<Option<Result<T, JoinError>>>,
     joiner: Cell<Option<Waker>>,
     has_joiner: Cell<bool>,
     finished: Cell<bool>,
     place: &'static Location<'static>,
     /// What becomes of the output.
-    deliver: fn(&Task<T>, T),
+    deliver: fn(&Ending<T>, T),
 }
 
-impl<T: 'static> Task<T> {
+/// A task of which nothing is known but its output.
+trait Joins<T> {
+    fn ending(&self) -> &Ending<T>;
+}
+
+impl<F: Future> Joins<F::Output> for Task<F> {
+    fn ending(&self) -> &Ending<F::Output> {
+        &self.ending
+    }
+}
+
+impl<F: Future> Task<F> {
     fn new(
-        future: impl Future<Output = T> + 'static,
+        future: F,
         place: &'static Location<'static>,
-        deliver: fn(&Task<T>, T),
-    ) -> Rc<Task<T>> {
+        deliver: fn(&Ending<F::Output>, F::Output),
+    ) -> Rc<Task<F>> {
         Rc::new(Task {
             future: Cell::new(Some(Box::pin(future))),
-            outcome: Cell::new(None),
-            joiner: Cell::new(None),
-            has_joiner: Cell::new(true),
-            finished: Cell::new(false),
-            place,
-            deliver,
+            ending: Ending {
+                outcome: Cell::new(None),
+                joiner: Cell::new(None),
+                has_joiner: Cell::new(true),
+                finished: Cell::new(false),
+                place,
+                deliver,
+            },
         })
     }
+}
 
+impl<T> Ending<T> {
     fn finish(&self, outcome: Result<T, JoinError>) {
         self.finished.set(true);
         match outcome {
@@ -192,6 +215,12 @@ impl<T: 'static> Task<T> {
         }
     }
 
+    fn keep_for_joiner(&self, output: T) {
+        if self.has_joiner.get() {
+            self.outcome.set(Some(Ok(output)));
+        }
+    }
+
     fn log_unheard(&self, error: &JoinError) {
         if let JoinError::Panicked(payload) = error {
             error!("the task spawned at {} panicked: {}", self.place, panic_text(&**payload));
@@ -199,26 +228,21 @@ impl<T: 'static> Task<T> {
     }
 }
 
-fn keep_for_joiner<T>(task: &Task<T>, output: T) {
-    if task.has_joiner.get() {
-        task.outcome.set(Some(Ok(output)));
-    }
-}
-
-impl<T: 'static> Runs for Task<T> {
+impl<F: Future> Runs for Task<F> {
     fn poll(&self, context: &mut Context<'_>) -> bool {
         let Some(mut future) = self.future.take() else {
             return true;
         };
         match future.as_mut().poll(context) {
             Poll::Pending => {
-                self.future.set(Some(future));
+                // Nobody has put another one there.
+                mem::forget(self.future.replace(Some(future)));
                 false
             }
             Poll::Ready(output) => {
                 // Before anybody hears of the end, what the future held is released.
                 drop(future);
-                self.finish(Ok(output));
+                self.ending.finish(Ok(output));
                 true
             }
         }
@@ -226,13 +250,13 @@ impl<T: 'static> Runs for Task<T> {
 
     fn end(&self, error: JoinError) {
         drop(self.future.take());
-        if !self.finished.get() {
-            self.finish(Err(error));
+        if !self.ending.finished.get() {
+            self.ending.finish(Err(error));
         }
     }
 
     fn place(&self) -> &'static Location<'static> {
-        self.place
+        self.ending.place
     }
 }
 
@@ -240,7 +264,7 @@ impl<T: 'static> Runs for Task<T> {
 ///
 /// Dropping it detaches the task, which goes on.
 pub struct JoinHandle<T> {
-    task: Rc<Task<T>>,
+    task: Rc<dyn Joins<T>>,
     event_loop: LoopHandle,
     key: TaskKey,
 }
@@ -249,14 +273,14 @@ impl<T> JoinHandle<T> {
     /// Ends the task: its future is dropped at the next point where tasks run, and the handle yields
     /// [`JoinError::Canceled`]. A task that has ended already is not affected.
     pub fn abort(&self) {
-        if !self.task.finished.get() {
+        if !self.task.ending().finished.get() {
             self.event_loop.inner().tasks.abort(self.key);
         }
     }
 
     /// True if the task has ended, in whatever way.
     pub fn is_finished(&self) -> bool {
-        self.task.finished.get()
+        self.task.ending().finished.get()
     }
 
     /// Lets the loop end although the task has not. It goes on as long as something else keeps the loop running.
@@ -278,20 +302,22 @@ impl<T> Future for JoinHandle<T> {
     /// # Panics
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(outcome) = self.task.outcome.take() {
+        let ending = self.task.ending();
+        if let Some(outcome) = ending.outcome.take() {
             return Poll::Ready(outcome);
         }
-        assert!(!self.task.finished.get(), "a JoinHandle was polled again after it was ready");
-        set_waker(&self.task.joiner, context);
+        assert!(!ending.finished.get(), "a JoinHandle was polled again after it was ready");
+        set_waker(&ending.joiner, context);
         Poll::Pending
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        self.task.has_joiner.set(false);
-        if let Some(Err(JoinError::Panicked(payload))) = self.task.outcome.take() {
-            error!("the task spawned at {} panicked: {}", self.task.place, panic_text(&*payload));
+        let ending = self.task.ending();
+        ending.has_joiner.set(false);
+        if let Some(Err(error)) = ending.outcome.take() {
+            ending.log_unheard(&error);
         }
     }
 }
@@ -299,7 +325,7 @@ impl<T> Drop for JoinHandle<T> {
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
-            .field("spawned_at", &format_args!("{}", self.task.place))
+            .field("spawned_at", &format_args!("{}", self.task.ending().place))
             .field("finished", &self.is_finished())
             .finish_non_exhaustive()
     }

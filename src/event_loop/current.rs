@@ -8,7 +8,7 @@ use super::{LoopHandle, LoopInner};
 thread_local! {
     /// The loops that this thread made and that are not gone.
     static LOOPS: RefCell<Vec<(LoopId, Weak<LoopInner>)>> = const { RefCell::new(Vec::new()) };
-    static NEXT_ID: Cell<usize> = const { Cell::new(0) };
+    static NEXT_ID: Cell<u32> = const { Cell::new(0) };
     /// The running loops of this thread, the innermost last.
     static RUNNING: RefCell<Vec<LoopHandle>> = const { RefCell::new(Vec::new()) };
 }
@@ -16,12 +16,14 @@ thread_local! {
 /// Names a loop of this thread. Unlike a [`LoopHandle`] it costs nothing to copy and nothing to drop, so that a request
 /// which was over at once costs nothing either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LoopId(usize);
+pub(crate) struct LoopId(u32);
 
 impl LoopId {
     /// An id that no other loop of this thread has or had.
     pub(crate) fn new() -> LoopId {
-        LoopId(NEXT_ID.replace(NEXT_ID.get() + 1))
+        let id = NEXT_ID.get();
+        NEXT_ID.set(id.checked_add(1).expect("a thread has no room for more loops"));
+        LoopId(id)
     }
 
     /// Lets the loop be found by its id.

@@ -24,7 +24,7 @@ use crate::event_loop::{
     AliveReason, Expire, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
 };
 use crate::request::{OnDrop, Origin, Request, Ticket};
-use crate::stream::{Stream, StreamHandle, Transport};
+use crate::stream::{Stream, StreamHandle, ToDo, Transport};
 
 /// The backlog of a listener that `accept_next` starts.
 const DEFAULT_BACKLOG: u32 = 128;
@@ -797,9 +797,14 @@ impl Tcp {
     }
 
     #[inline(never)]
+    fn wake_reader(self) {
+        self.0.stream.wake_reader_now();
+    }
+
+    #[inline(never)]
     fn look_around(self) {
         if self.0.stream.is_connected() || self.0.stream.is_connecting() {
-            self.0.stream.ready(&self);
+            self.0.stream.look_around(&self);
         } else if let Some(listener) = self.extra(|extra| extra.listener.clone()) {
             listener.ready(&self);
         }
@@ -819,7 +824,11 @@ impl Object for TcpInner {
     #[inline]
     fn ready(self: Rc<Self>, readiness: Readiness) {
         // Each is handed the reference, so that this, which is called for every event, has nothing left to do after it.
-        if self.stream.note(readiness) { Tcp(self).read() } else { Tcp(self).look_around() }
+        match self.stream.note(readiness) {
+            ToDo::Read => Tcp(self).read(),
+            ToDo::Wake => Tcp(self).wake_reader(),
+            ToDo::LookAround => Tcp(self).look_around(),
+        }
     }
 
     fn resume(self: Rc<Self>) {

@@ -1,12 +1,12 @@
 //! The tasks of a loop: which there are, which are ready, and how many polls they get in a turn.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, RawWakerVTable, Waker};
 
 use slab::Slab;
 
@@ -41,21 +41,67 @@ impl TaskKey {
     }
 }
 
+/// Tells a waker from others. The same in all its clones; of no use once the last of them is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity(*const (), *const RawWakerVTable);
+
+impl Identity {
+    const NOBODY: Identity = Identity(ptr::null(), ptr::null());
+
+    #[inline]
+    fn of(waker: &Waker) -> Identity {
+        Identity(waker.data(), waker.vtable())
+    }
+}
+
+/// First in, first out. Taking one out only moves a mark, which is cheaper than a ring; what lies before it is forgotten
+/// when it was the last, or between turns.
+#[derive(Default)]
+struct ReadyQueue {
+    keys: Vec<TaskKey>,
+    taken: usize,
+}
+
+impl ReadyQueue {
+    #[inline]
+    fn pop(&mut self) -> Option<TaskKey> {
+        let key = *self.keys.get(self.taken)?;
+        self.taken += 1;
+        if self.taken == self.keys.len() {
+            self.keys.clear();
+            self.taken = 0;
+        }
+        Some(key)
+    }
+
+    fn is_empty(&self) -> bool {
+        // Nothing stays behind the mark alone.
+        self.keys.is_empty()
+    }
+
+    /// Never moves more than was taken, so that this costs a constant for each, however many tasks are ready.
+    fn forget_taken(&mut self) {
+        if self.taken > self.keys.len() / 2 {
+            self.keys.drain(..self.taken);
+            self.taken = 0;
+        }
+    }
+}
+
 struct Entry {
     key: TaskKey,
     task: Rc<dyn Runs>,
     referenced: bool,
     /// To be ended instead of polled.
     aborted: bool,
-    /// Absent while the task is polled.
-    waker: Option<WakerPair>,
+    waker: Rc<WakerPair>,
 }
 
 /// The tasks of a loop.
 pub(crate) struct Tasks {
     entries: RefCell<Slab<Entry>>,
     next_serial: Cell<u32>,
-    ready: RefCell<VecDeque<TaskKey>>,
+    ready: RefCell<ReadyQueue>,
     /// Tasks that let a poll for I/O go by.
     yielded: RefCell<Vec<Waker>>,
     /// Tasks that keep the loop alive, the future of `block_on` included.
@@ -64,7 +110,10 @@ pub(crate) struct Tasks {
     budget: Cell<u32>,
     /// What is left of this poll's operations.
     operations: Cell<u32>,
-    spare_wakers: RefCell<Vec<WakerPair>>,
+    /// The task that is being polled, and how its waker is told from others.
+    polled: Cell<TaskKey>,
+    polled_waker: Cell<Identity>,
+    spare_wakers: RefCell<Vec<Rc<WakerPair>>>,
 }
 
 impl Tasks {
@@ -77,6 +126,8 @@ impl Tasks {
             referenced: Cell::new(0),
             budget: Cell::new(budget),
             operations: Cell::new(OPERATIONS_PER_POLL),
+            polled: Cell::new(TaskKey::NONE),
+            polled_waker: Cell::new(Identity::NOBODY),
             spare_wakers: RefCell::default(),
         }
     }
@@ -96,40 +147,43 @@ impl Tasks {
         let key = TaskKey::new(vacant.key(), serial);
         let waker = tasks.waker_for(&inner.mailbox, key);
         waker.shared.mark_scheduled();
-        vacant.insert(Entry { key, task, referenced: true, aborted: false, waker: Some(waker) });
+        vacant.insert(Entry { key, task, referenced: true, aborted: false, waker });
         drop(entries);
         tasks.count_referenced(true);
         tasks.push_ready(key);
         key
     }
 
-    fn waker_for(&self, mailbox: &Arc<Mailbox>, key: TaskKey) -> WakerPair {
+    fn waker_for(&self, mailbox: &Arc<Mailbox>, key: TaskKey) -> Rc<WakerPair> {
         match self.spare_wakers.borrow_mut().pop() {
             Some(spare) => {
                 spare.reuse_for(key);
                 spare
             }
-            None => WakerPair::new(mailbox, key),
+            None => Rc::new(WakerPair::new(mailbox, key)),
         }
+    }
+
+    /// The task that is being polled, if `context` is its own and not one of somebody in between.
+    #[inline]
+    pub(crate) fn task_of(&self, context: &Context<'_>) -> Option<TaskKey> {
+        (Identity::of(context.waker()) == self.polled_waker.get()).then(|| self.polled.get())
     }
 
     /// Puts a task that was woken at the end of the queue.
     #[inline]
     pub(crate) fn push_ready(&self, key: TaskKey) {
-        self.ready.borrow_mut().push_back(key);
+        self.ready.borrow_mut().keys.push(key);
     }
 
     /// Has a task ended when it would be polled next, which is soon.
     pub(crate) fn abort(&self, key: TaskKey) {
         let waker = self.with_entry(key, |entry| {
             entry.aborted = true;
-            entry.waker.as_ref().map(|pair| pair.waker.clone())
+            entry.waker.waker.clone()
         });
-        match waker {
-            Some(Some(waker)) => waker.wake(),
-            // It is being polled right now.
-            Some(None) => self.push_ready(key),
-            None => {}
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
@@ -170,6 +224,7 @@ impl Tasks {
     /// A poll for I/O has gone by: a new budget, and those who waited for that are ready.
     pub(crate) fn begin_turn(&self, budget: u32) {
         self.budget.set(budget);
+        self.ready.borrow_mut().forget_taken();
         if self.yielded.borrow().is_empty() {
             return;
         }
@@ -197,7 +252,7 @@ impl Tasks {
     pub(crate) fn run(inner: &LoopInner, root: &mut dyn Root) {
         let tasks = &inner.tasks;
         while tasks.budget.get() > 0 {
-            let Some(key) = tasks.ready.borrow_mut().pop_front() else {
+            let Some(key) = tasks.ready.borrow_mut().pop() else {
                 return;
             };
             tasks.budget.set(tasks.budget.get() - 1);
@@ -212,8 +267,8 @@ impl Tasks {
 
     fn run_one(&self, inner: &LoopInner, key: TaskKey) {
         let take =
-            |entry: &mut Entry| Some((Rc::clone(&entry.task), entry.waker.take()?, entry.aborted));
-        let Some(Some((task, waker, aborted))) = self.with_entry(key, take) else {
+            |entry: &mut Entry| (Rc::clone(&entry.task), Rc::clone(&entry.waker), entry.aborted);
+        let Some((task, waker, aborted)) = self.with_entry(key, take) else {
             return;
         };
         waker.shared.mark_running();
@@ -221,10 +276,14 @@ impl Tasks {
             task.end(JoinError::Canceled);
             true
         } else {
+            self.polled.set(key);
+            self.polled_waker.set(Identity::of(&waker.waker));
             let mut context = Context::from_waker(&waker.waker);
             let poll = || inner.watch(|| ("task", task.place()), || task.poll(&mut context));
             // The unwinding drops the future, and nobody else can see the state that it leaves.
-            match catch_unwind(AssertUnwindSafe(poll)) {
+            let polled = catch_unwind(AssertUnwindSafe(poll));
+            self.polled_waker.set(Identity::NOBODY);
+            match polled {
                 Ok(is_over) => is_over,
                 Err(payload) => {
                     task.end(JoinError::Panicked(payload));
@@ -234,12 +293,10 @@ impl Tasks {
         };
         if is_over {
             self.remove(key, waker);
-        } else {
-            self.with_entry(key, |entry| entry.waker = Some(waker));
         }
     }
 
-    fn remove(&self, key: TaskKey, waker: WakerPair) {
+    fn remove(&self, key: TaskKey, waker: Rc<WakerPair>) {
         let mut entries = self.entries.borrow_mut();
         let is_there = entries.get(key.slot()).is_some_and(|entry| entry.key == key);
         let removed = is_there.then(|| entries.remove(key.slot()));
@@ -280,5 +337,26 @@ impl Tasks {
     fn with_entry<R>(&self, key: TaskKey, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let mut entries = self.entries.borrow_mut();
         entries.get_mut(key.slot()).filter(|entry| entry.key == key).map(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_never_runs_empty_does_not_grow() {
+        let mut queue = ReadyQueue::default();
+        (0..10).for_each(|key| queue.keys.push(TaskKey(key)));
+        for key in 10..10_000 {
+            assert_eq!(queue.pop(), Some(TaskKey(key - 10)));
+            queue.keys.push(TaskKey(key));
+            if key % 256 == 0 {
+                queue.forget_taken();
+            }
+        }
+        assert!(queue.keys.capacity() < 1_024, "room for {}", queue.keys.capacity());
+        assert_eq!((0..10).filter_map(|_| queue.pop()).count(), 10);
+        assert!(queue.is_empty() && queue.pop().is_none());
     }
 }

@@ -91,6 +91,9 @@
 //! A panic of a callback leaves [`run`](Loop::run) by unwinding, and the next run goes on behind it. A panic of a task
 //! goes to its [`JoinHandle`], or to the log. Misuse is an [`io::Error`](std::io::Error) around a [`Misuse`], whose text
 //! says what to do instead.
+//!
+//! The chapter [`behaviour`] says in detail what the loop and each kind of handle promise, and where they differ from
+//! libuv.
 #![forbid(unsafe_code)]
 #![deny(
     missing_debug_implementations,
@@ -104,6 +107,7 @@
 compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue can keep");
 
 mod addr;
+pub mod behaviour;
 pub mod coroutine;
 mod error;
 mod event_loop;

@@ -8,7 +8,10 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use luvio::{Check, Idle, Loop, LoopHandle, Misuse, Notifier, Prepare, RunMode, Tcp, Timer};
+use luvio::{
+    Check, Idle, Loop, LoopHandle, Misuse, Notifier, Prepare, Resume, RunMode, Tcp, Timer,
+    await_callback, yield_now,
+};
 use support::{
     Drops, Journal, connected_pair, expect, misuse, watchdog, with_built_loop, with_loop,
 };
@@ -434,6 +437,30 @@ fn clock_is_read_after_the_poll_and_before_the_timers() {
     let times = times.borrow();
     assert_eq!(times.len(), 4);
     assert!(times.is_sorted_by(|earlier, later| earlier < later), "{times:?}");
+}
+
+/// L-18: also if all that ran since the poll is the future of `block_on`.
+#[test]
+fn clock_is_read_before_the_timers_although_only_a_future_ran() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let turns = turns(&event_loop);
+    let expired_in = event_loop.block_on(async {
+        let counter = Rc::clone(&turns);
+        let expired = await_callback(|resume: Resume<usize>| {
+            Timer::after(&event_loop, Duration::from_millis(1), move |_| {
+                resume.with(counter.get());
+            });
+        });
+        let held_up = async {
+            yield_now().await;
+            hold_up();
+            turns.get()
+        };
+        futures::join!(expired, held_up)
+    });
+    let (expired_in, held_up_in) = expired_in.expect("the loop runs");
+    assert_eq!(expired_in, Ok(held_up_in), "the timer had to wait for another turn");
 }
 
 /// L-19, L-22: how long the next poll may sleep, and that a registered socket does not shorten it.

@@ -99,6 +99,8 @@ pub struct Loop {
 ///
 /// It never keeps the loop alive. Once the [`Loop`] is dropped, queries say no, [`stop`](LoopHandle::stop) does nothing,
 /// and a handle made on it is closed from the start.
+///
+/// libuv: a pointer to `uv_loop_t`
 #[derive(Clone)]
 pub struct LoopHandle {
     inner: Rc<LoopInner>,
@@ -314,7 +316,8 @@ impl LoopHandle {
     }
 
     /// True if there is something to run for: an active and referenced handle, an unfinished request, a handle that is
-    /// being closed, or a callback that is still to be called.
+    /// being closed, a callback that is still to be called, a referenced task that has not ended, or a closure that another
+    /// thread posted.
     ///
     /// libuv: `uv_loop_alive`
     pub fn is_alive(&self) -> bool {
@@ -336,7 +339,8 @@ impl LoopHandle {
         self.inner.clock.update();
     }
 
-    /// How long the next poll may sleep: `None` is without limit.
+    /// How long the next poll may sleep: zero if there is something to do at once or nothing to wait for, otherwise until the
+    /// next timer is due; `None` is without limit.
     ///
     /// libuv: `uv_backend_timeout`
     pub fn backend_timeout(&self) -> Option<Duration> {
@@ -348,8 +352,8 @@ impl LoopHandle {
         }
     }
 
-    /// Shows each handle that is not completely closed to `visit`, in the order of creation. `visit` may close any handle
-    /// and make new ones, which are not visited.
+    /// Shows each handle that is not completely closed to `visit`, inside this call, in the order of creation. `visit` may
+    /// close any handle and make new ones, which are not visited.
     ///
     /// libuv: `uv_walk`
     pub fn walk(&self, mut visit: impl FnMut(&dyn Handle)) {

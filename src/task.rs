@@ -42,6 +42,22 @@ use crate::event_loop::{LoopHandle, current};
 /// The task is first polled at the next point where tasks run: in the same turn when this is called by an I/O callback
 /// or a task. It keeps the loop running until it ends, whether its [`JoinHandle`] is held or not.
 ///
+/// ```
+/// use luvio::{Loop, sleep, spawn};
+/// use std::time::Duration;
+///
+/// let event_loop = Loop::new()?;
+/// let sum = event_loop.block_on(async {
+///     let slow = spawn(async {
+///         sleep(Duration::from_millis(1)).await;
+///         40
+///     });
+///     slow.await.map(|slow| slow + 2)
+/// })?;
+/// assert_eq!(sum?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Panics
 /// When no loop runs on this thread. [`LoopHandle::spawn`] works at any time.
 #[track_caller]

@@ -17,6 +17,7 @@ macro_rules! hook {
         ///
         /// Active ones run in the order in which they were started. One that is started by a callback of its own kind
         /// first runs in the next turn.
+        #[doc = concat!("\n\nlibuv: `uv_", $word, "_t`")]
         #[derive(Clone)]
         pub struct $hook(Rc<$inner>);
 
@@ -115,21 +116,15 @@ macro_rules! hook {
 
 hook! {
     /// Calls back at the beginning of every turn. While one is active, the loop does not sleep.
-    ///
-    /// libuv: `uv_idle_t`
     Idle, IdleInner, idle, "idle"
 }
 
 hook! {
     /// Calls back right before the loop polls for I/O.
-    ///
-    /// libuv: `uv_prepare_t`
     Prepare, PrepareInner, prepare, "prepare"
 }
 
 hook! {
-    /// Calls back right after the I/O callbacks of a turn.
-    ///
-    /// libuv: `uv_check_t`
+    /// Calls back right after the I/O callbacks of a turn and what they brought about.
     Check, CheckInner, check, "check"
 }

@@ -14,9 +14,9 @@ use crate::event_loop::{AliveReason, Item, Key, LoopHandle, Mailbox, Object};
 
 /// Calls back on the loop's thread when a [`NotifierSender`], in whatever thread, says so.
 ///
-/// A notifier is active from the start, and so keeps the loop running, until it is closed or unreferenced. Sends that
-/// happen before the callback begins may share one call; a send after it has begun leads to another one. What a thread
-/// wrote before it sent is visible in the callback.
+/// A notifier is active from the start, and so keeps the loop running, until it is closed or unreferenced. Its callback
+/// is one of the I/O callbacks of a turn. Sends that happen before it begins may share one call; a send after it has begun
+/// leads to another one. What a thread wrote before it sent is visible in the callback.
 ///
 /// ```
 /// use luvio::{Loop, Notifier};

@@ -24,7 +24,8 @@ const DELIVERIES_PER_TURN: u32 = 128;
 
 /// Calls back for a signal that the process gets, on the loop's thread.
 ///
-/// Every handle for a signal, in whatever loop and thread, gets one call for each delivery that the process caught.
+/// Every handle for a signal, in whatever loop and thread, gets one call for each delivery that the process caught, after
+/// the other I/O callbacks of the turn.
 /// While at least one handle is started for a signal, its default action is off; when the last one goes, it is back.
 /// Handlers that others installed before are called throughout.
 ///
@@ -138,7 +139,9 @@ impl Signal {
         self.0.callback.clear();
     }
 
-    /// The signal that is being watched.
+    /// The signal that is being watched; `None` before the start and after a stop.
+    ///
+    /// libuv: the member `signum` of `uv_signal_t`
     pub fn signum(&self) -> Option<i32> {
         self.0.watch.borrow().as_ref().map(|watch| watch.signum)
     }

@@ -420,7 +420,10 @@ impl Tcp {
         self.connect_to(self.core().origin(), addr.into_addr())
     }
 
-    /// As [`connect`](Tcp::connect), and gives up after `limit` with [`TimedOut`](io::ErrorKind::TimedOut).
+    /// As [`connect`](Tcp::connect), and gives up after `limit`, which counts from this call.
+    ///
+    /// # Errors
+    /// As [`connect`](Tcp::connect), and [`TimedOut`](io::ErrorKind::TimedOut).
     #[track_caller]
     pub fn connect_timeout(&self, addr: impl IntoAddr, limit: Duration) -> Request<()> {
         let request = self.connect_to(self.core().origin(), addr.into_addr());
@@ -479,7 +482,7 @@ impl Expire for ConnectLimit {
 // ---- listening ----------------------------------------------------------------------------------------------------
 
 impl Tcp {
-    /// Calls `cb` for each connection that arrives, which [`accept`](Tcp::accept) then returns.
+    /// Calls `cb`, among the I/O callbacks, for each connection that arrives, which [`accept`](Tcp::accept) then returns.
     ///
     /// `backlog` is how many connections the system keeps waiting. A handle that was not bound gets a free port. As long
     /// as a connection that was announced is not accepted, no further one is announced; none is lost. `cb` gets an error
@@ -612,7 +615,7 @@ impl Tcp {
 // ---- the stream ---------------------------------------------------------------------------------------------------
 
 impl Tcp {
-    /// Calls `cb` with each chunk of data that arrives, until [`read_stop`](Tcp::read_stop).
+    /// Calls `cb`, among the I/O callbacks, with each chunk of data that arrives, until [`read_stop`](Tcp::read_stop).
     ///
     /// `Ok(Some(bytes))` is data, never empty; `Ok(None)` the end of the stream; `Err` a failure. After the last two
     /// reading has stopped; the handle stays open. The bytes are lent from the loop's buffer for the time of the call.
@@ -701,6 +704,11 @@ impl Tcp {
     /// A peer that does not read keeps the handle open: set a [`Timer`](crate::Timer) if that must not be. If the peer has
     /// sent something that was not read, the system answers the close by a reset, and the peer may lose what is still on
     /// its way: read to the end first where that matters.
+    ///
+    /// # Errors
+    /// Through the request: what the shutdown says, such as [`BrokenPipe`](io::ErrorKind::BrokenPipe) if something that was
+    /// accepted for writing could not be sent. A handle without a connection finishes without an error, and so does one
+    /// that was shut down before.
     ///
     /// libuv: `uv_shutdown` and `uv_close` in its callback
     #[track_caller]

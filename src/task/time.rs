@@ -208,6 +208,19 @@ impl From<Elapsed> for io::Error {
 /// [`tick`](Interval::tick) is ready at once and stands for all of them, and the one after it is the
 /// next on the grid.
 ///
+/// ```
+/// use luvio::{Loop, interval};
+/// use std::time::Duration;
+///
+/// let event_loop = Loop::builder().virtual_clock().build()?;
+/// event_loop.block_on(async {
+///     let mut hours = interval(Duration::from_secs(3_600));
+///     assert_eq!(hours.tick().await, Duration::from_secs(3_600));
+///     assert_eq!(hours.tick().await, Duration::from_secs(7_200));
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Panics
 /// When `period` is zero, and when called where no loop runs.
 pub fn interval(period: Duration) -> Interval {

@@ -3,7 +3,7 @@
 //! This chapter is for looking things up; it is not meant to be read from one end to the other. Each statement has a
 //! number that never changes: a letter for the subject, then a counter. The numbers that a subject skips stand at the
 //! end, under [Not applicable](#not-applicable), with the reason. Where luvio chose otherwise than libuv, "(libuv: …)"
-//! says what libuv does, and the reason follows.
+//! says what libuv does and, unless it is plain, why luvio does not.
 //!
 //! Each statement is shown by at least one test, whose first line names it. To find the tests of a statement:
 //!
@@ -47,7 +47,8 @@
 //! - **L-14** The run after a stopped one is a normal one.
 //! - **L-15** A stopped run says `true` exactly if the loop is still alive.
 //! - **L-16** A run of a loop inside itself is refused with [`Misuse::NestedRun`], and the outer run goes on
-//!   undisturbed (libuv: undefined). Another loop may be run inside a callback; the outer one waits for it.
+//!   undisturbed (libuv: undefined, which Rust does not allow). Another loop may be run inside a callback; the outer
+//!   one waits for it.
 //! - **L-17** [`now`](crate::LoopHandle::now) stands still while callbacks run, however long they take, unless
 //!   [`update_time`](crate::LoopHandle::update_time) is called.
 //! - **L-18** The clock is read when a run begins, after each poll, and before the timers if anything ran since. It
@@ -116,7 +117,7 @@
 //!   free.
 //! - **H-17** A second close changes nothing; its request ends with the first one's (libuv: aborts the program).
 //! - **H-18** A closing handle of whatever kind refuses to start, with [`Misuse::Closing`] (libuv: some kinds refuse,
-//!   some accept in silence, some abort).
+//!   some accept in silence, some abort; one rule is easier to remember).
 //! - **H-19** Stopping a handle that is stopped, was never started, or is closing does nothing.
 //! - **H-20** A constructor that fails leaves nothing in the loop.
 //! - **H-21** [`fileno`](crate::Tcp::fileno) is refused with [`Misuse::NoSocket`] before there is a socket and after
@@ -132,8 +133,8 @@
 //! # T: timers
 //!
 //! - **T-01** A [`Timer`] is never early by [`now`](crate::LoopHandle::now), in full resolution (libuv: cuts both ends
-//!   to milliseconds). [`sleep`], [`timeout`] and [`interval`] read a fresh clock and are never early by
-//!   [`Instant`](std::time::Instant).
+//!   to milliseconds, and so may be early by almost one). [`sleep`], [`timeout`] and [`interval`] read a fresh clock
+//!   and are never early by [`Instant`](std::time::Instant).
 //! - **T-02** No delay means the next pass over the timers: the one before the first turn if started before a run in
 //!   the default mode; this turn's if started up to its closings; the next turn's if started by a timer or a task after
 //!   it.
@@ -144,7 +145,8 @@
 //!   next turn.
 //! - **T-06** A due timer that an earlier one of its pass stops or closes does not fire.
 //! - **T-07** A due timer that an earlier one restarts leaves the pass, and fires once, by its new setting.
-//! - **T-08** A timer is active until its callback begins (libuv: not while it waits for its turn in the pass).
+//! - **T-08** A timer is active until its callback begins (libuv: not while it waits for its turn in the pass, although
+//!   it can still be stopped).
 //! - **T-09** In its callback a one-shot timer is inactive, and may be started again or closed.
 //! - **T-10** In its callback a repeating timer is active, armed again.
 //! - **T-11** The repetition counts from the clock of the pass, not from an ideal grid: lateness adds up. ([`interval`]
@@ -180,7 +182,8 @@
 //!
 //! - **W-01** Each active one is called once a turn: [`Idle`], then [`Prepare`], then, after the poll and what it
 //!   brought, [`Check`].
-//! - **W-02** Those of one kind run in the order in which they were started (libuv: last started first).
+//! - **W-02** Those of one kind run in the order in which they were started (libuv: last started first, which nobody
+//!   would expect).
 //! - **W-03** One that a callback of its own kind starts first runs in the next turn.
 //! - **W-04** One that is started in an earlier phase of the turn runs in this turn.
 //! - **W-05** An idle handle started in prepare keeps this turn's poll from sleeping, and first runs in the next turn.
@@ -210,8 +213,8 @@
 //! - **A-10** Close drops a send that was not delivered yet.
 //! - **A-11** [`NotifierSender`] is `Clone`, `Send` and `Sync`. Once the notifier is closed or the loop is gone, a send
 //!   is refused; neither waits for senders (libuv: undefined).
-//! - **A-12** A send never waits for the loop: it takes a short lock at most. It is not for signal handlers (libuv: it
-//!   is), which are the business of `Signal`.
+//! - **A-12** A send never waits for the loop: it takes a short lock at most. So it is not for signal handlers, where
+//!   no lock may be taken (libuv: it is); they are the business of `Signal`.
 //! - **A-13** The callback of a notifier may close another one that was sent to; that one is not called then.
 //!
 //! # RD: reading from streams
@@ -225,7 +228,7 @@
 //! - **RD-04** The callback never runs inside `read_start`, although data is at hand.
 //! - **RD-05** Data arrives in order, none lost and none twice, in chunks of any size up to
 //!   [`read_chunk`](crate::Builder::read_chunk).
-//! - **RD-06** A read that finds nothing calls nobody (libuv: calls back with zero bytes).
+//! - **RD-06** A read that finds nothing calls nobody (libuv: calls back with zero bytes, which mean nothing).
 //! - **RD-07** The end of the stream is one `Ok(None)`. Reading has stopped then; the handle stays open.
 //! - **RD-08** What came before the end is delivered before it, by calls of its own, maybe in earlier turns.
 //! - **RD-09** After the end, the stream can still be written, and still counts as readable.
@@ -262,7 +265,8 @@
 //! - **WR-05** On a connected stream with nothing queued, the kernel is tried inside `write`.
 //! - **WR-06** Writes during a connect are queued, and sent once it has succeeded; its callback comes first.
 //! - **WR-07** A write is refused with [`Misuse::NotConnected`] before any connect, [`Misuse::Listening`] on a
-//!   listener, [`Misuse::ShutDown`] after a shutdown was called or a read has failed, [`Misuse::Closing`] after close.
+//!   listener, [`Misuse::ShutDown`] after a shutdown was called or a read has failed, [`Misuse::Closing`] after close
+//!   (libuv: does not tell the first from the last, nor the second from the third).
 //! - **WR-08** An empty list of buffers is refused with [`Misuse::NoBuffers`]; an empty buffer is a write that
 //!   succeeds.
 //! - **WR-09** More buffers than the kernel takes in one call are no problem: thousands are one write.
@@ -302,7 +306,7 @@
 //! - **SH-05** Reading goes on until the peer ends.
 //! - **SH-06** A second shutdown is refused with [`Misuse::NotConnected`]; the first goes its way.
 //! - **SH-07** Without a connection, and on a listener, it is refused with [`Misuse::NotConnected`], on a closing
-//!   handle with [`Misuse::Closing`].
+//!   handle with [`Misuse::Closing`] (libuv: does not tell them apart; here every call says so of a closing handle).
 //! - **SH-08** Of a shutdown that a close follows at once one hears before the close: success, or [`Canceled`].
 //! - **SH-09** Both ends may shut down at the same time.
 //! - **SH-10** A shutdown during a connect waits for the connect, and for the writes between (libuv: reports the
@@ -357,7 +361,8 @@
 //! - **TC-20** Keep-alive with a time or an interval below a second, or a count of zero, is refused with
 //!   [`Misuse::ZeroKeepAlive`]. Switching it off takes no parameters.
 //! - **TC-21** [`is_readable`](crate::Tcp::is_readable) and [`is_writable`](crate::Tcp::is_writable) are false before
-//!   the connect has ended (libuv: true from the call on), true on accepted and adopted connections.
+//!   the connect has ended (libuv: true from the call on, when nothing can go either way yet), true on accepted and
+//!   adopted connections.
 //! - **TC-22** An adopted connection can be used at once ([`open`](crate::Tcp::open)); an adopted bound socket can
 //!   listen or connect ([`open_listener`](crate::Tcp::open_listener)).
 //! - **TC-23** A handle with a socket refuses to adopt another one, with [`Misuse::HasSocket`]. Adoption makes the
@@ -373,7 +378,7 @@
 //!
 //! - **LA-01** A handle that was not bound listens on a free port.
 //! - **LA-02** Listening again is refused with [`Misuse::AlreadyListening`]; the first callback and backlog stay
-//!   (libuv: replaces them).
+//!   (libuv: replaces them, and the first caller never learns of it).
 //! - **LA-03** Each connection is announced once.
 //! - **LA-04** In the callback the first [`accept`](crate::Tcp::accept) succeeds, and a second one is
 //!   [`WouldBlock`](std::io::ErrorKind::WouldBlock).

@@ -286,11 +286,10 @@
 //! - **WR-19** It never queues, never changes the queue's size, never overtakes.
 //! - **WR-20** Its other errors are returned at once.
 //! - **WR-21** Writing to a broken connection raises no SIGPIPE, in whatever program.
-//! - **WR-22** A socket that was shut down or replaced behind the loop's back brings an error through the request, not
-//!   a crash.
+//! - **WR-22** A socket that was shut down behind the loop's back ends its writes with an error, not in a crash.
 //! - **WR-23** The callback of a write may write, shut down or close. One that always writes again does not starve
 //!   timers.
-//! - **WR-24** A kernel out of buffers (ENOBUFS) is no error: the write stays queued and is tried again after 10 ms.
+//! - **WR-24** A kernel out of buffers (ENOBUFS) is no error: the write stays queued and is tried again after a pause.
 //! - **WR-25** The data that waits belongs to the queue: what the caller does with its buffer after `write` changes
 //!   nothing (libuv: the buffer has to stay as it is until the callback).
 //!

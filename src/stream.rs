@@ -1260,9 +1260,11 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
+    /// Requests that close cut short are still there until the closing phase, but nothing goes on.
     pub(crate) fn is_active(&self) -> bool {
-        self.core.is_active()
-            || self.outgoing.borrow().as_ref().is_some_and(|outgoing| outgoing.has_requests())
+        let has_requests =
+            || self.outgoing.borrow().as_ref().is_some_and(|outgoing| outgoing.has_requests());
+        self.core.is_active() || !self.core.is_closing() && has_requests()
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -382,6 +382,19 @@ fn stream_is_active_while_a_request_is_unfinished() {
     });
 }
 
+/// H-02, H-23: from close on a stream is inactive, whatever it was doing.
+#[test]
+fn closed_stream_is_inactive_although_its_requests_are_unfinished() {
+    with_loop(|event_loop| {
+        let (tcp, _peer) = connected_pair(event_loop);
+        fill(&tcp);
+        let write = tcp.write("x");
+        tcp.close();
+        assert!(!tcp.is_active() && !write.is_finished());
+        write.then(|written| assert!(is_canceled(&written.expect_err("it was cut short"))));
+    });
+}
+
 /// An active handle lives on when nobody holds it; one that does nothing is closed by the drop of the last clone, without
 /// a word. A pending event does not count.
 #[test]

@@ -321,7 +321,7 @@ impl LoopHandle {
     ///
     /// libuv: `uv_loop_alive`
     pub fn is_alive(&self) -> bool {
-        self.inner.is_alive()
+        !self.is_gone() && self.inner.is_alive()
     }
 
     /// The time since the loop was made, as of the last time that the loop looked at the clock. It does not move while
@@ -345,7 +345,7 @@ impl LoopHandle {
     /// libuv: `uv_backend_timeout`
     pub fn backend_timeout(&self) -> Option<Duration> {
         let inner = &self.inner;
-        if inner.may_sleep() {
+        if !self.is_gone() && inner.may_sleep() {
             inner.time_to_next_timer(|| inner.clock.now())
         } else {
             Some(Duration::ZERO)
@@ -841,14 +841,20 @@ impl LoopInner {
     fn dispose(&self) {
         self.gone.set(true);
         self.id.retire();
-        // Whatever is dropped from here on may run destructors of the user, which meet a loop that is gone and so
-        // cannot add anything. Nothing is borrowed while they run.
+        // Whatever is dropped from here on may run destructors of the user. They meet a loop that is gone and handles that
+        // are closed, all of them, and so cannot add anything. Nothing is borrowed while they run.
+        let handles = self.handles.snapshot();
+        for object in &handles {
+            object.core().dispose();
+        }
+        for object in &handles {
+            object.release();
+        }
         drop(self.mailbox.close());
         drop(self.pending.take_all());
         self.tasks.dispose();
-        for object in self.handles.snapshot() {
-            object.core().dispose();
-            object.release();
+        for object in handles {
+            object.core().discard_waiters();
             object.discard_requests();
             object.drop_callbacks();
         }

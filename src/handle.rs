@@ -298,14 +298,18 @@ impl Core {
         self.event_loop.inner().handles.remove(self.key.get());
     }
 
-    /// The loop is being dropped.
+    /// The loop is being dropped, and the handle closed by that. Runs nothing of the user.
     pub(crate) fn dispose(&self) {
         self.closing.set(true);
         self.set_active(false);
+        self.event_loop.inner().handles.remove(self.key.get());
+    }
+
+    /// The loop is being dropped: whoever waits for the handle to be closed hears nothing.
+    pub(crate) fn discard_waiters(&self) {
         for waiter in self.waiters.take().unwrap_or_default().0 {
             waiter.discard();
         }
-        self.event_loop.inner().handles.remove(self.key.get());
     }
 
     /// Adds this handle if it keeps the loop running, with what it is doing.

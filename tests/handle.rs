@@ -993,6 +993,73 @@ fn destructor_of_a_capture_may_use_the_loop() {
     });
 }
 
+/// The drop of the loop drops every callback, also of a handle that was closing, and calls none.
+#[test]
+fn drop_of_the_loop_drops_the_callbacks() {
+    for_each(|variety| {
+        let event_loop = new_loop();
+        let drops = Drops::new();
+        let (started, closing) = (drops.token(), drops.token());
+        let sample = variety.started(&event_loop, move || {
+            started.keep();
+            panic!("the drop calls nobody");
+        });
+        (sample.provoke)();
+        let sample = variety.started(&event_loop, move || closing.keep());
+        sample.handle.close().then(|_| panic!("the drop calls nobody"));
+        drop(event_loop);
+        assert_eq!(drops.count(), 2);
+    });
+}
+
+/// A destructor that runs in the drop of the loop meets a loop that is gone and handles that are closed: its own, those
+/// made before it and those made after it.
+#[test]
+fn destructor_in_the_drop_of_the_loop_meets_a_loop_that_is_gone() {
+    let look = |event_loop: &LoopHandle, handles: &[Rc<dyn Handle>]| {
+        assert!(!event_loop.is_alive() && walked(event_loop).is_empty());
+        assert!(event_loop.alive_because().is_empty());
+        assert_eq!(event_loop.backend_timeout(), Some(ZERO));
+        let late = Timer::after(event_loop, ZERO, |_| panic!("the loop is gone"));
+        assert!(late.is_closing());
+        for handle in handles {
+            assert!(handle.is_closing() && !handle.is_active(), "{}", handle.kind());
+            assert!(result_of(handle.close()).is_ok());
+            if let Some(tcp) = handle.as_any().downcast_ref::<Tcp>() {
+                assert_eq!(misuse(result_of(tcp.write("x"))), Misuse::LoopGone);
+                assert_eq!(misuse(tcp.read_start(|_, _| {})), Misuse::LoopGone);
+            }
+        }
+    };
+    for_each(|variety| {
+        let event_loop = new_loop();
+        let handles: Rc<RefCell<Vec<Rc<dyn Handle>>>> = Rc::default();
+        let destructors = Rc::new(Cell::new(0));
+        let capture = || {
+            let (this, handles) = (event_loop.handle().clone(), Rc::clone(&handles));
+            let destructors = Rc::clone(&destructors);
+            OnDrop(move || {
+                destructors.set(destructors.get() + 1);
+                look(&this, &handles.borrow());
+            })
+        };
+        let (first, second, third, fourth) = (capture(), capture(), capture(), capture());
+        let (before, _peer) = connected_pair(&event_loop);
+        before.read_start(move |_, _| first.keep()).expect("a connection can be read");
+        let sample = variety.started(&event_loop, move || second.keep());
+        let (after, _peer) = connected_pair(&event_loop);
+        fill(&after);
+        after.write("x").then(move |_| third.keep());
+        event_loop.spawn(async move {
+            fourth.keep();
+            std::future::pending::<()>().await;
+        });
+        *handles.borrow_mut() = vec![Rc::new(before), sample.handle, Rc::new(after)];
+        drop(event_loop);
+        assert_eq!(destructors.get(), 4);
+    });
+}
+
 // ---- without a loop -------------------------------------------------------------------------------------------------
 
 /// A handle whose loop was dropped is safe: queries say no, stop and close do nothing, all else is a misuse.

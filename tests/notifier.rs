@@ -278,6 +278,30 @@ fn send_after_close_is_an_error() {
     });
 }
 
+/// so it is when the loop is gone, whether the notifier was closed before or not, and whether a send was pending.
+#[test]
+fn send_to_a_loop_that_is_gone_is_an_error() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let (quiet, pending, closed) = (
+        notifier(&event_loop, |_| {}),
+        notifier(&event_loop, |_| {}),
+        notifier(&event_loop, |_| {}),
+    );
+    send(&pending);
+    closed.close();
+    let senders = [quiet.sender(), pending.sender(), closed.sender()];
+    drop(event_loop);
+    for sender in senders {
+        for _ in 0..2 {
+            assert_eq!(misuse(sender.send()), Misuse::LoopGone);
+        }
+        let thread = thread::spawn(move || misuse(sender.send()));
+        assert_eq!(thread.join().expect("it ends"), Misuse::LoopGone);
+    }
+    assert_eq!(misuse(quiet.sender().send()), Misuse::LoopGone);
+}
+
 /// a send does not wait for the loop, which here waits for the sender.
 #[test]
 fn send_does_not_wait_for_the_loop() {

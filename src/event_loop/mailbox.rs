@@ -72,6 +72,11 @@ impl Mailbox {
         Ok(())
     }
 
+    /// True if the loop is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_none()
+    }
+
     fn wake(&self) {
         // A read-modify-write, so that whatever was left before it is visible to the loop if it was awake.
         if !self.awake.swap(true, Ordering::SeqCst) {

@@ -210,7 +210,8 @@ impl NotifierSender {
             return Ok(());
         }
         if self.line.closed.load(Ordering::SeqCst) {
-            return Err(Misuse::Closing.into());
+            let is_gone = self.mailbox.is_closed();
+            return Err(if is_gone { Misuse::LoopGone } else { Misuse::Closing }.into());
         }
         self.mailbox.send(Item::Notify(self.key)).map_err(|_| Misuse::LoopGone.into())
     }

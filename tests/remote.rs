@@ -235,7 +235,7 @@ fn undelivered_closures_are_dropped_with_the_loop() {
 #[test]
 fn each_closure_is_dropped_once_however_the_loop_ends() {
     let _watchdog = watchdog();
-    for _ in 0..50 {
+    for _ in 0..20 {
         let event_loop = new_loop();
         let (drops, made) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let threads: Vec<_> = (0..2)

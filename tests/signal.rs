@@ -629,3 +629,33 @@ fn handler_of_others_is_called_throughout() {
     assert!(is_called());
     journal.assert_is(&["signal", "signal"]);
 }
+
+/// H-20: a start that finds no descriptors fails and leaves nothing: not active, and the handlers of others as they were.
+#[cfg(target_os = "linux")]
+#[test]
+fn start_without_descriptors_leaves_nothing() {
+    const TEST: &str = "start_without_descriptors_leaves_nothing";
+    if !is_child() {
+        let output = run_alone(TEST, "");
+        assert!(output.status.success(), "{}: {output:?}", output.status);
+        return;
+    }
+    let called = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGUSR1, Arc::clone(&called)).expect("it can be installed");
+    let event_loop = new_loop();
+    let signal = Signal::new(&event_loop);
+    let mut taken: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    // None left; then one; then the two of the socket, but none to look for the handlers of others.
+    for _ in 0..3 {
+        let err = signal.start(SIGUSR1, |_, _| {}).expect_err("there are too few descriptors");
+        assert_eq!(err.raw_os_error(), Some(libc::EMFILE));
+        assert!(!signal.is_active() && signal.signum().is_none());
+        send(SIGUSR1);
+        assert!(called.swap(false, Ordering::SeqCst));
+        taken.pop();
+    }
+    signal.start(SIGUSR1, |_, _| {}).expect("now there are enough");
+    signal.stop();
+    send(SIGUSR1);
+    assert!(called.swap(false, Ordering::SeqCst), "still there");
+}

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Misuse;
+use crate::event_loop::is_out_of_descriptors;
 
 /// For each signal ever watched: how many handles watch it, and the condition for the default action.
 static CLAIMS: Mutex<Option<HashMap<i32, Claims>>> = Mutex::new(None);
@@ -34,7 +35,7 @@ impl Claim {
             }
             let nobody_left = Arc::new(AtomicBool::new(false));
             let has_default = signal_hook::low_level::signal_name(signum).is_some();
-            if has_default && !has_handler(signum) {
+            if has_default && !has_handler(signum)? {
                 signal_hook::flag::register_conditional_default(signum, Arc::clone(&nobody_left))
                     .map_err(|_| Misuse::BadSignal)?;
             }
@@ -61,28 +62,31 @@ fn with_claims<R>(f: impl FnOnce(&mut HashMap<i32, Claims>) -> R) -> R {
 }
 
 /// True if the process has a handler for the signal already. Only Linux tells; elsewhere the answer is no, and the default
-/// action comes back as it does in libuv.
-fn has_handler(signum: i32) -> bool {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
-        return false;
+/// action comes back as it does in libuv. An error if there is no descriptor left to look.
+fn has_handler(signum: i32) -> io::Result<bool> {
+    let status = match std::fs::read_to_string("/proc/self/status") {
+        Ok(status) => status,
+        Err(err) if is_out_of_descriptors(&err) => return Err(err),
+        Err(_) => return Ok(false),
     };
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     let bit = u32::try_from(signum - 1).unwrap_or(u32::MAX);
-    mask.checked_shr(bit).unwrap_or(0) & 1 == 1
+    Ok(mask.checked_shr(bit).unwrap_or(0) & 1 == 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use signal_hook::flag;
 
     #[cfg(target_os = "linux")]
     #[test]
     fn sees_a_handler_that_is_there() {
         let signum = signal_hook::consts::SIGWINCH;
-        assert!(!has_handler(signum));
-        let _kept = signal_hook::flag::register(signum, Arc::new(AtomicBool::new(false))).unwrap();
-        assert!(has_handler(signum));
-        assert!(!has_handler(500));
+        assert!(!has_handler(signum).unwrap());
+        let _kept = flag::register(signum, Arc::new(AtomicBool::new(false))).unwrap();
+        assert!(has_handler(signum).unwrap());
+        assert!(!has_handler(500).unwrap());
     }
 }

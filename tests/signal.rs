@@ -598,6 +598,30 @@ fn ignored_signal_is_ignored_again() {
     journal.assert_is(&["signal"]);
 }
 
+/// SG-11: a signal that has no name, such as a real-time one, ends the process again, too, as its default action would.
+#[cfg(target_os = "linux")]
+#[test]
+fn real_time_signal_ends_the_process_again() {
+    const TEST: &str = "real_time_signal_ends_the_process_again";
+    let signum = libc::SIGRTMIN() + 1;
+    if !is_child() {
+        let output = run_alone(TEST, "");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(ALIVE));
+        assert_eq!(output.status.code(), Some(128 + signum), "as a shell says it");
+        return;
+    }
+    let event_loop = new_loop();
+    let journal = Journal::new();
+    let signal = noting(&event_loop, &journal, signum, "signal");
+    (0..3).for_each(|_| send(signum));
+    turn(&event_loop);
+    journal.assert_is(&["signal", "signal", "signal"]);
+    println!("{ALIVE}");
+    signal.stop();
+    send(signum);
+    unreachable!("the signal ends the process");
+}
+
 /// SG-11: a handler that others installed before is called before, while and after there are handles, and keeps the
 /// default action off. (Elsewhere than on Linux nobody can tell that there is one.)
 #[cfg(target_os = "linux")]

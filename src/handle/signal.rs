@@ -27,7 +27,8 @@ const DELIVERIES_PER_TURN: u32 = 128;
 /// Every handle for a signal, in whatever loop and thread, gets one call for each delivery that the process caught, after
 /// the other I/O callbacks of the turn.
 /// While at least one handle is started for a signal, its default action is off; when the last one goes, it is back.
-/// Handlers that others installed before are called throughout.
+/// (A Linux signal without a name, such as a real-time one, does not kill the process then; it has it exit with a status
+/// of 128 plus its number.) Handlers that others installed before are called throughout.
 ///
 /// ```no_run
 /// use luvio::{Loop, Signal};

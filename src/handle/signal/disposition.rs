@@ -9,6 +9,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use signal_hook::flag;
+
 use crate::error::Misuse;
 use crate::event_loop::is_out_of_descriptors;
 
@@ -34,10 +36,8 @@ impl Claim {
                 return Ok(Claim { signum });
             }
             let nobody_left = Arc::new(AtomicBool::new(false));
-            let has_default = signal_hook::low_level::signal_name(signum).is_some();
-            if has_default && !has_handler(signum)? {
-                signal_hook::flag::register_conditional_default(signum, Arc::clone(&nobody_left))
-                    .map_err(|_| Misuse::BadSignal)?;
+            if !has_handler(signum)? {
+                default_while(signum, &nobody_left)?;
             }
             claims.insert(signum, Claims { handles: 1, nobody_left });
             Ok(Claim { signum })
@@ -61,6 +61,21 @@ fn with_claims<R>(f: impl FnOnce(&mut HashMap<i32, Claims>) -> R) -> R {
     f(claims.get_or_insert_with(HashMap::new))
 }
 
+/// Has the default action of the signal happen while the condition is true.
+fn default_while(signum: i32, condition: &Arc<AtomicBool>) -> io::Result<()> {
+    let condition = Arc::clone(condition);
+    let installed = if signal_hook::low_level::signal_name(signum).is_some() {
+        flag::register_conditional_default(signum, condition)
+    } else if cfg!(target_os = "linux") {
+        // Real-time signals and a few old ones, which signal-hook does not know. They all end the process, which exits
+        // with the status by which a shell tells of that: nearest to it that can be had.
+        flag::register_conditional_shutdown(signum, signum.saturating_add(128), condition)
+    } else {
+        return Ok(());
+    };
+    installed.map(drop).map_err(|_| Misuse::BadSignal.into())
+}
+
 /// True if the process has a handler for the signal already. Only Linux tells; elsewhere the answer is no, and the default
 /// action comes back as it does in libuv. An error if there is no descriptor left to look.
 fn has_handler(signum: i32) -> io::Result<bool> {
@@ -78,7 +93,6 @@ fn has_handler(signum: i32) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use signal_hook::flag;
 
     #[cfg(target_os = "linux")]
     #[test]

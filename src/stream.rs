@@ -797,11 +797,13 @@ impl<H: StreamHandle> Stream<H> {
             for batch in slices.chunks(MAX_SLICES) {
                 let length: usize = batch.iter().map(|slice| slice.len()).sum();
                 match self.attempt(|socket| socket.send_vectored(batch), length) {
-                    Ok(taken) => sent += taken,
+                    Ok(taken) => {
+                        sent += taken;
+                        if taken < length {
+                            break;
+                        }
+                    }
                     Err(err) => return self.refuse(origin, err),
-                }
-                if !self.is(is::WRITABLE) {
-                    break;
                 }
             }
             if sent == total {
@@ -814,6 +816,10 @@ impl<H: StreamHandle> Stream<H> {
             let skipped = skip.min(slice.len());
             rest.extend_from_slice(&slice[skipped..]);
             skip -= skipped;
+        }
+        if self.is(is::WRITABLE) {
+            // Cut short without a "would block", so that the poll will not speak of it.
+            self.resume_later();
         }
         self.enqueue(origin, rest, sent > 0)
     }
@@ -988,10 +994,11 @@ impl<H: StreamHandle> Stream<H> {
             }
             return Err(err);
         }
-        self.unset(is::WRITABLE);
-        if out_of_buffers {
+        // If the flag was down already, the poll or an earlier pause will raise it.
+        if out_of_buffers && self.is(is::WRITABLE) {
             self.try_again_after_a_pause();
         }
+        self.unset(is::WRITABLE);
         Ok(true)
     }
 
@@ -1171,17 +1178,15 @@ impl<H: StreamHandle> Stream<H> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_can_write()?;
-        let length = slices.iter().map(|slice| slice.len()).sum();
+        let first = &slices[..slices.len().min(MAX_SLICES)];
+        let length = first.iter().map(|slice| slice.len()).sum();
         if self.can_send_now() && self.is(is::WRITABLE) {
             if !self.core.event_loop().inner().tasks.may_go_on(context) {
                 return Poll::Pending;
             }
-            let sent = match slices {
+            let sent = match first {
                 [slice] => self.send(slice)?,
-                _ => {
-                    let first = &slices[..slices.len().min(MAX_SLICES)];
-                    self.attempt(|socket| socket.send_vectored(first), length)?
-                }
+                _ => self.attempt(|socket| socket.send_vectored(first), length)?,
             };
             if sent > 0 || length == 0 {
                 return Poll::Ready(Ok(sent));
@@ -1460,3 +1465,6 @@ fn copy_of(err: &io::Error) -> io::Error {
         None => err.kind().into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

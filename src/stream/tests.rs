@@ -1,0 +1,418 @@
+//! The engine on a socket that does what the test says: what no kernel can be made to do on demand.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::*;
+use crate::event_loop::Object;
+use crate::handle::Kind;
+use crate::{Builder, Loop, RunMode};
+
+/// The other side of a socket: how much it takes, and what it got.
+#[derive(Default)]
+struct Kernel {
+    /// What the next calls do, one each: take at most so many bytes, or fail with this code.
+    script: RefCell<VecDeque<Result<usize, i32>>>,
+    /// Without a script, so many bytes are taken, and no more.
+    room: Cell<usize>,
+    /// Only counted if the test is about very much.
+    counts_only: Cell<bool>,
+    taken: Cell<usize>,
+    received: RefCell<Vec<u8>>,
+}
+
+impl Kernel {
+    fn take(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let next = self.script.borrow_mut().pop_front();
+        let taken = match next {
+            Some(Ok(most)) => length.min(most),
+            Some(Err(code)) => return Err(io::Error::from_raw_os_error(code)),
+            None if length > 0 && self.room.get() == 0 => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            None => {
+                let taken = length.min(self.room.get());
+                self.room.set(self.room.get() - taken);
+                taken
+            }
+        };
+        self.taken.set(self.taken.get() + taken);
+        if !self.counts_only.get() {
+            let bytes = slices.iter().flat_map(|slice| slice.iter());
+            self.received.borrow_mut().extend(bytes.take(taken));
+        }
+        Ok(taken)
+    }
+}
+
+struct FakeSocket(Rc<Kernel>);
+
+impl mio::event::Source for FakeSocket {
+    fn register(&mut self, _: &mio::Registry, _: mio::Token, _: mio::Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(&mut self, _: &mio::Registry, _: mio::Token, _: mio::Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &mio::Registry) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for FakeSocket {
+    fn recv(&self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn send(&self, data: &[u8]) -> io::Result<usize> {
+        self.0.take(&[IoSlice::new(data)])
+    }
+
+    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        assert!(slices.len() <= MAX_SLICES);
+        self.0.take(slices)
+    }
+
+    fn shut_down(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn connected(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+#[derive(Clone)]
+struct Fake(Rc<FakeInner>);
+
+struct FakeInner {
+    stream: Stream<Fake>,
+    kernel: Rc<Kernel>,
+    itself: Weak<FakeInner>,
+}
+
+impl StreamHandle for Fake {
+    type Transport = FakeSocket;
+
+    fn stream(&self) -> &Stream<Fake> {
+        &self.0.stream
+    }
+}
+
+impl Object for FakeInner {
+    fn ready(self: Rc<Self>, readiness: Readiness) {
+        let fake = Fake(self);
+        match fake.stream().note(readiness) {
+            true => fake.stream().read_pass(&fake),
+            false => fake.stream().ready(&fake),
+        }
+    }
+
+    fn resume(self: Rc<Self>) {
+        let fake = Fake(self);
+        fake.stream().resume(&fake);
+    }
+
+    fn core(&self) -> &Core {
+        &self.stream.core
+    }
+
+    fn release(&self) {
+        self.stream.release();
+    }
+
+    fn call_next_request(&self) -> bool {
+        self.stream.call_next_request()
+    }
+
+    fn drop_callbacks(&self) {}
+
+    fn cancel(&self, request: RequestId) -> bool {
+        self.stream.cancel(request)
+    }
+
+    fn report(&self, _: &mut Vec<AliveReason>) {}
+
+    fn show(self: Rc<Self>, _: &mut dyn FnMut(&dyn crate::Handle)) {}
+}
+
+impl Fake {
+    /// A connected stream on a kernel without room.
+    fn new(event_loop: &Loop) -> Fake {
+        let kernel = Rc::new(Kernel::default());
+        let fake = Rc::new_cyclic(|itself| FakeInner {
+            stream: Stream::new(Core::new(event_loop, Kind::Tcp)),
+            kernel: Rc::clone(&kernel),
+            itself: Weak::clone(itself),
+        });
+        fake.stream.core.enroll(&(Rc::clone(&fake) as Rc<dyn Object>));
+        fake.stream.adopt(FakeSocket(kernel), false).unwrap();
+        Fake(fake)
+    }
+
+    /// The kernel has room for so much more, and the poll says so.
+    fn make_room(&self, bytes: usize) {
+        self.0.kernel.room.set(self.0.kernel.room.get() + bytes);
+        self.poll_says_writable();
+    }
+
+    fn poll_says_writable(&self) {
+        let fake = self.0.itself.upgrade().expect("it is in use");
+        fake.ready(Readiness::WRITABLE_ONLY);
+    }
+
+    fn script(&self, steps: impl IntoIterator<Item = Result<usize, i32>>) {
+        self.0.kernel.script.borrow_mut().extend(steps);
+    }
+
+    fn write(&self, data: impl AsRef<[u8]>) -> Request<()> {
+        self.stream().write(Location::caller(), data.as_ref())
+    }
+
+    fn write_vectored(&self, slices: &[IoSlice<'_>]) -> Request<()> {
+        self.stream().write_vectored(self.stream().core.origin(), slices)
+    }
+
+    fn queued(&self) -> usize {
+        self.stream().write_queue_size()
+    }
+
+    fn received(&self) -> Vec<u8> {
+        self.0.kernel.received.borrow().clone()
+    }
+}
+
+fn with_loop(builder: Builder, test: impl FnOnce(&Loop)) {
+    let event_loop = builder.build().unwrap();
+    test(&event_loop);
+    event_loop.run().unwrap();
+}
+
+/// Counts the calls of callbacks that get `Ok`.
+fn successes() -> (Rc<Cell<usize>>, impl Fn(Request<()>)) {
+    let count = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&count);
+    let note = move |request: Request<()>| {
+        let counter = Rc::clone(&counter);
+        request.then(move |result| {
+            result.unwrap();
+            counter.set(counter.get() + 1);
+        });
+    };
+    (count, note)
+}
+
+/// WR-24: a kernel that is out of buffers gets the write again a little later, as often as it takes.
+#[test]
+fn a_kernel_out_of_buffers_gets_the_write_again_later() {
+    with_loop(Loop::builder().virtual_clock(), |event_loop| {
+        let fake = Fake::new(event_loop);
+        fake.script([Err(libc::ENOBUFS), Err(libc::ENOBUFS), Err(libc::ENOBUFS), Ok(100)]);
+        let (succeeded, note) = successes();
+        let begin = event_loop.now();
+        note(fake.write(b"patient"));
+        assert_eq!(fake.queued(), 7);
+        event_loop.run().unwrap();
+        assert_eq!((succeeded.get(), fake.received()), (1, b"patient".to_vec()));
+        let pause = Duration::from_nanos(OUT_OF_BUFFERS_PAUSE);
+        assert_eq!(event_loop.now() - begin, 3 * pause);
+    });
+}
+
+/// WR-24, WR-18: to `try_write` a kernel without buffers is one without room. However often it is asked, there is one more
+/// attempt after the pause, not as many.
+#[test]
+fn try_write_on_a_kernel_out_of_buffers_would_block() {
+    with_loop(Loop::builder().virtual_clock(), |event_loop| {
+        let fake = Fake::new(event_loop);
+        fake.script([Err(libc::ENOBUFS); 3]);
+        for _ in 0..3 {
+            let err = fake.stream().try_write(b"x").unwrap_err();
+            assert_eq!(err.kind(), io::ErrorKind::WouldBlock);
+        }
+        let begin = event_loop.now();
+        fake.script([Err(libc::ENOBUFS), Err(libc::ENOBUFS), Err(libc::ENOBUFS), Ok(100)]);
+        fake.write(b"patient");
+        event_loop.run().unwrap();
+        let pause = Duration::from_nanos(OUT_OF_BUFFERS_PAUSE);
+        assert_eq!((event_loop.now() - begin, fake.received()), (3 * pause, b"patient".to_vec()));
+    });
+}
+
+/// WR-11: an interrupted send is made again, and nobody hears of it.
+#[test]
+fn an_interrupted_send_is_made_again() {
+    with_loop(Loop::builder(), |event_loop| {
+        let fake = Fake::new(event_loop);
+        let (succeeded, note) = successes();
+        fake.script([Err(libc::EINTR), Err(libc::EINTR), Ok(100)]);
+        note(fake.write(b"at once, "));
+        assert_eq!(fake.queued(), 0);
+        note(fake.write(b"queued"));
+        fake.script([Err(libc::EINTR), Ok(100)]);
+        fake.poll_says_writable();
+        fake.script([Err(libc::EINTR), Ok(100)]);
+        assert_eq!(fake.stream().try_write(b" and tried").unwrap(), 10);
+        event_loop.run().unwrap();
+        assert_eq!((succeeded.get(), fake.received().len()), (2, 25));
+        assert_eq!(fake.received(), b"at once, queued and tried");
+    });
+}
+
+/// WR-11, WR-12: the rest of a write that went out in part follows, byte by byte if need be, and the queue size is what
+/// the kernel has not got.
+#[test]
+fn the_queue_size_is_what_the_kernel_has_not_got() {
+    with_loop(Loop::builder(), |event_loop| {
+        let fake = Fake::new(event_loop);
+        let (succeeded, note) = successes();
+        fake.0.kernel.room.set(3);
+        note(fake.write(b"abcdefgh"));
+        assert_eq!(fake.queued(), 5);
+        note(fake.write_vectored(&[IoSlice::new(b"ij"), IoSlice::new(b""), IoSlice::new(b"kl")]));
+        note(fake.write(b""));
+        assert_eq!(fake.queued(), 9);
+        for left in (0..9).rev() {
+            fake.make_room(1);
+            assert_eq!(fake.queued(), left);
+            event_loop.run_mode(RunMode::NoWait).unwrap();
+            let expected = match left {
+                5.. => 0,
+                1.. => 1,
+                0 => 3,
+            };
+            assert_eq!(succeeded.get(), expected, "{left} bytes left");
+        }
+        assert_eq!(fake.received(), b"abcdefghijkl");
+    });
+}
+
+/// WR-09, WR-11: a write of more buffers than fit into one call goes on where the kernel stopped, wherever that is, even
+/// if it has room again for the next call.
+#[test]
+fn a_write_of_many_buffers_goes_on_where_the_kernel_stopped() {
+    let whole = 2 * MAX_SLICES;
+    let stops: [&[usize]; 7] =
+        [&[0], &[1], &[1500], &[whole - 1], &[whole, 0], &[whole, 1], &[whole, whole, 900]];
+    for stop in stops {
+        with_loop(Loop::builder(), |event_loop| {
+            let fake = Fake::new(event_loop);
+            let data: Vec<u8> = (0..6000).map(|i| (i % 251) as u8).collect();
+            let slices: Vec<IoSlice<'_>> = data.chunks(2).map(IoSlice::new).collect();
+            let (succeeded, note) = successes();
+            fake.script(stop.iter().map(|&most| Ok(most)).chain([Ok(700)]));
+            note(fake.write_vectored(&slices));
+            assert_eq!(fake.queued(), data.len() - stop.iter().sum::<usize>());
+            // The poll speaks only of room that was missed.
+            event_loop.run_mode(RunMode::NoWait).unwrap();
+            fake.make_room(data.len());
+            fake.poll_says_writable();
+            event_loop.run().unwrap();
+            assert_eq!((succeeded.get(), fake.queued()), (1, 0));
+            assert!(fake.received() == data, "stopped at {stop:?}");
+        });
+    }
+}
+
+/// WR-10: no limit, and nothing cut off: the system takes at most this much in one call, and the rest follows.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_write_of_more_than_2_gib_is_sent_to_its_end() {
+    const MOST: usize = 0x7fff_f000;
+    with_loop(Loop::builder(), |event_loop| {
+        let fake = Fake::new(event_loop);
+        fake.0.kernel.counts_only.set(true);
+        let (succeeded, note) = successes();
+        // Zeroed memory that nobody looks at costs none.
+        let data = vec![0; MOST + 5000];
+        let (half, rest) = (&data[..MOST / 2], &data[..5000 + MOST % 2]);
+        fake.script([Ok(MOST)]);
+        note(fake.write(&data));
+        assert_eq!(fake.queued(), 5000);
+        fake.make_room(5000);
+        assert_eq!(fake.0.kernel.taken.take(), data.len());
+        fake.script([Ok(MOST)]);
+        note(fake.write_vectored(&[half, half, rest].map(IoSlice::new)));
+        assert_eq!(fake.queued(), 5000);
+        fake.make_room(5000);
+        assert_eq!(fake.0.kernel.taken.get(), data.len());
+        event_loop.run().unwrap();
+        assert_eq!(succeeded.get(), 2);
+    });
+}
+
+/// WR-15, WR-16: every queued write gets the error of the one that failed, in order, and so do a shutdown and a drain
+/// that wait. The stream goes on: the next write is tried.
+#[test]
+fn a_failure_fails_all_that_is_queued_and_nothing_else() {
+    with_loop(Loop::builder().high_water(0), |event_loop| {
+        let fake = Fake::new(event_loop);
+        let failed = Rc::new(RefCell::new(Vec::new()));
+        let note = |what: &'static str, request: Request<()>| {
+            let failed = Rc::clone(&failed);
+            request.then(move |result| {
+                failed.borrow_mut().push((what, result.unwrap_err().raw_os_error()));
+            });
+        };
+        fake.0.kernel.room.set(2);
+        note("partly sent", fake.write(b"1234"));
+        note("empty", fake.write(b""));
+        note("drained", fake.stream().drained(fake.stream().core.origin()));
+        note("last", fake.write(b"5678"));
+        fake.script([Ok(1), Err(libc::EHOSTUNREACH)]);
+        fake.poll_says_writable();
+        fake.poll_says_writable();
+        assert_eq!(fake.queued(), 0);
+        let (succeeded, note_success) = successes();
+        fake.script([Ok(100)]);
+        note_success(fake.write(b"9"));
+        event_loop.run().unwrap();
+        let error = Some(libc::EHOSTUNREACH);
+        let expected = ["partly sent", "empty", "last", "drained"].map(|what| (what, error));
+        assert_eq!(*failed.borrow(), expected);
+        assert_eq!((succeeded.get(), fake.received()), (1, b"1239".to_vec()));
+    });
+}
+
+/// WR-14: a kernel that takes everything at once gets so many writes in a turn, and the rest in the next ones.
+#[test]
+fn a_turn_sends_a_bounded_number_of_queued_writes() {
+    const SENDS: usize = 3;
+    with_loop(Loop::builder().writes_per_turn(SENDS as u32), |event_loop| {
+        let fake = Fake::new(event_loop);
+        let (succeeded, note) = successes();
+        for _ in 0..1000 {
+            note(fake.write(b"x"));
+        }
+        fake.make_room(usize::MAX / 2);
+        for turn in 1..=1000usize.div_ceil(SENDS * SLICES_PER_SEND) {
+            assert_eq!(fake.queued(), 1000usize.saturating_sub(turn * SENDS * SLICES_PER_SEND));
+            event_loop.run_mode(RunMode::NoWait).unwrap();
+        }
+        event_loop.run().unwrap();
+        assert_eq!(succeeded.get(), 1000);
+    });
+}
+
+/// WR-09: the futures-io traits give the kernel the first buffers of many, and do not take that for a lack of room.
+#[cfg(feature = "futures")]
+#[test]
+fn a_poll_of_many_buffers_leaves_the_stream_writable() {
+    with_loop(Loop::builder(), |event_loop| {
+        let fake = Fake::new(event_loop);
+        fake.0.kernel.room.set(usize::MAX / 2);
+        let slices = [IoSlice::new(b"x"); MAX_SLICES + 1];
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            let Poll::Ready(sent) = fake.stream().poll_send(&mut context, &slices) else {
+                panic!("there is room");
+            };
+            assert_eq!(sent.unwrap(), MAX_SLICES);
+        }
+    });
+}

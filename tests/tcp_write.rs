@@ -664,6 +664,50 @@ fn write_until(tcp: &Tcp, data: &'static [u8], is_over: &Rc<Cell<bool>>) {
     });
 }
 
+/// WR-14, WR-23: nor can a task that writes for ever.
+#[test]
+fn a_task_that_always_writes_again_leaves_room_for_timers() {
+    with_loop(|event_loop| {
+        for data in [&b"x"[..], b""] {
+            let (tcp, peer) = connected_pair(event_loop);
+            let (is_over, fired) = (Rc::new(Cell::new(false)), expect(1));
+            let over = Rc::clone(&is_over);
+            Timer::after(event_loop, Duration::from_millis(5), move |_| {
+                fired.hit();
+                over.set(true);
+            });
+            event_loop.go(async move {
+                while !is_over.get() {
+                    tcp.write(data).await?;
+                }
+                io::Result::Ok(())
+            });
+            let reader = collect(peer);
+            event_loop.run().unwrap();
+            reader.join().unwrap();
+        }
+    });
+}
+
+/// WR-14: a task whose writes fail at once, and that does not give up, leaves room, too.
+#[test]
+fn a_task_that_ignores_write_errors_leaves_room_for_timers() {
+    with_loop(|event_loop| {
+        let tcp = Tcp::new(event_loop);
+        let (is_over, fired) = (Rc::new(Cell::new(false)), expect(1));
+        let over = Rc::clone(&is_over);
+        Timer::after(event_loop, Duration::from_millis(5), move |_| {
+            fired.hit();
+            over.set(true);
+        });
+        event_loop.go(async move {
+            while !is_over.get() {
+                let _ = tcp.write(b"x").await;
+            }
+        });
+    });
+}
+
 // ---- failures ----------------------------------------------------------------------------------------------------
 
 /// WR-15: of a broken connection each queued write hears, in order, with an error of its own that names the cause; what a

@@ -269,6 +269,10 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Cancels a request of this stream if none of it has happened yet.
     pub(crate) fn cancel(&self, request: RequestId) -> bool {
+        if self.core.is_closing() {
+            // All of them hear of the close, in the order of the closing phase.
+            return false;
+        }
         let is_it = |ticket: &Rc<Ticket<()>>| ticket.id() == request;
         let mut outgoing = self.outgoing.borrow_mut();
         let Some(Outgoing { connect, writes, drains, .. }) = outgoing.as_deref_mut() else {

@@ -700,6 +700,29 @@ fn a_shutdown_and_a_close_cannot_be_cancelled() {
     });
 }
 
+/// After a close there is nothing to cancel any more: each request hears of the close, in order and before it, also when
+/// one tries to cancel it in the meantime.
+#[test]
+fn a_close_comes_before_a_cancel() {
+    with_loop(|event_loop| {
+        let (tcp, _peer) = connected_pair(event_loop);
+        fill(&tcp);
+        let journal = Journal::new();
+        let last = Rc::new(RefCell::new(None::<luvio::Canceler>));
+        let (cancel, noted) = (Rc::clone(&last), journal.result("one"));
+        tcp.write(b"one").then(move |result| {
+            noted(result);
+            assert!(!cancel.borrow().as_ref().expect("set below").cancel());
+        });
+        tcp.write(b"two").then(journal.result("two"));
+        last.replace(Some(tcp.write(b"three").then(journal.result("three"))));
+        tcp.close().then(journal.result("close"));
+        assert!(!last.borrow().as_ref().expect("set above").cancel());
+        event_loop.run().unwrap();
+        journal.assert_is(&["one canceled", "two canceled", "three canceled", "close ok"]);
+    });
+}
+
 /// After the loop is gone there is nothing to cancel either.
 #[test]
 fn after_the_loop_there_is_nothing_to_cancel() {

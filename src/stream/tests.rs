@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::event_loop::Object;
 use crate::handle::Kind;
-use crate::{Builder, Loop, RunMode};
+use crate::{Builder, Canceler, Loop, RunMode};
 
 /// The other side of a socket: how much it takes, and what it got.
 #[derive(Default)]
@@ -415,4 +417,108 @@ fn a_poll_of_many_buffers_leaves_the_stream_writable() {
             assert_eq!(sent.unwrap(), MAX_SLICES);
         }
     });
+}
+
+/// The place of a write that was cancelled.
+const CANCELED: usize = usize::MAX;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Write(usize),
+    WriteVectored(Vec<usize>),
+    TryWrite(usize),
+    Room(usize),
+    Cancel(usize),
+    Turn,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..40usize).prop_map(Op::Write),
+        2 => prop::collection::vec(0..20usize, 1..5).prop_map(Op::WriteVectored),
+        1 => (0..40usize).prop_map(Op::TryWrite),
+        3 => (1..100usize).prop_map(Op::Room),
+        2 => (0..1000usize).prop_map(Op::Cancel),
+        1 => Just(Op::Turn),
+    ]
+}
+
+proptest! {
+    /// WR-01, WR-02, WR-12, WR-18, WR-19: whatever is written, taken and cancelled, the bytes come out once and in order;
+    /// the queue size is right at any time; a write can be cancelled exactly as long as the kernel has none of it; each
+    /// callback comes once, and those of the writes that were sent in order.
+    #[test]
+    fn sends_what_was_written_and_not_cancelled(ops in prop::collection::vec(op(), 1..60)) {
+        let event_loop = Loop::builder().writes_per_turn(1).build().unwrap();
+        let fake = Fake::new(&event_loop);
+        let (mut writes, mut next_byte) = (Vec::new(), 0u8);
+        let ended = Rc::new(RefCell::new(Vec::new()));
+        // What was written and not cancelled; the writes by their place in it.
+        let mut expected = Vec::new();
+        let mut data = |length: usize| -> Vec<u8> {
+            (0..length).map(|_| { next_byte = next_byte.wrapping_add(1); next_byte }).collect()
+        };
+        for op in ops.into_iter().chain([Op::Room(usize::MAX / 2)]) {
+            let request = match op {
+                Op::Write(length) => {
+                    let data = data(length);
+                    expected.extend_from_slice(&data);
+                    Some((length, fake.write(data)))
+                }
+                Op::WriteVectored(lengths) => {
+                    let parts: Vec<Vec<u8>> = lengths.into_iter().map(&mut data).collect();
+                    let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+                    expected.extend(parts.concat());
+                    Some((parts.concat().len(), fake.write_vectored(&slices)))
+                }
+                Op::TryWrite(length) => {
+                    let data = data(length);
+                    let was_queued = fake.queued() > 0;
+                    if let Ok(taken) = fake.stream().try_write(&data) {
+                        prop_assert!(!was_queued);
+                        expected.extend_from_slice(&data[..taken]);
+                    }
+                    None
+                }
+                Op::Room(bytes) => {
+                    fake.make_room(bytes);
+                    None
+                }
+                Op::Cancel(which) if !writes.is_empty() => {
+                    let index = which % writes.len();
+                    let (start, length, ref canceler): (usize, usize, Canceler) = writes[index];
+                    let may_cancel = start >= fake.received().len();
+                    let canceled = canceler.cancel();
+                    prop_assert!(length == 0 || canceled == (may_cancel && start != CANCELED));
+                    if canceled {
+                        writes[index].0 = CANCELED;
+                        expected.drain(start..start + length);
+                        let later = writes[index + 1..].iter_mut().filter(|w| w.0 != CANCELED);
+                        later.for_each(|write| write.0 -= length);
+                    }
+                    None
+                }
+                Op::Cancel(_) => None,
+                Op::Turn => {
+                    event_loop.run_mode(RunMode::NoWait).unwrap();
+                    None
+                }
+            };
+            if let Some((length, request)) = request {
+                let (number, ended) = (writes.len(), Rc::clone(&ended));
+                let canceler = request.then(move |end| ended.borrow_mut().push((number, end.is_ok())));
+                writes.push((expected.len() - length, length, canceler));
+            }
+            prop_assert_eq!(fake.queued(), expected.len() - fake.received().len());
+            prop_assert_eq!(&fake.received()[..], &expected[..fake.received().len()]);
+        }
+        event_loop.run().unwrap();
+        prop_assert_eq!(fake.received(), expected);
+        let ended = ended.borrow();
+        prop_assert_eq!(ended.len(), writes.len());
+        let sent: Vec<usize> = ended.iter().filter(|end| end.1).map(|end| end.0).collect();
+        prop_assert!(sent.is_sorted());
+        let canceled = writes.iter().filter(|write| write.0 == CANCELED).count();
+        prop_assert_eq!(sent.len() + canceled, writes.len());
+    }
 }

@@ -16,6 +16,7 @@ use log::{debug, trace};
 use crate::error::{Canceled, is_canceled};
 use crate::event_loop::{
     AliveKind, AliveReason, Job, Key, LoopHandle, LoopId, Object, Pending, RequestId, Runnable,
+    may_go_on,
 };
 
 /// An operation that has started and ends once: a connect, a write, a shutdown, a close, …
@@ -198,6 +199,9 @@ impl<T: Unpin + 'static> Future for Request<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if let State::Known { ends: Ends::Already, .. } = self.0 {
+            if !may_go_on(context) {
+                return Poll::Pending;
+            }
             if let State::Known { value, .. } = mem::replace(&mut self.0, State::Spent) {
                 return Poll::Ready(Ok(value));
             }
@@ -402,6 +406,9 @@ impl<T: 'static> Ticket<T> {
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<io::Result<T>> {
+        if self.finished.get() && !may_go_on(context) {
+            return Poll::Pending;
+        }
         if let Some(result) = self.result.take() {
             return Poll::Ready(result);
         }

@@ -26,7 +26,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use self::write_queue::{SLICES_PER_SEND, WriteQueue};
 use crate::error::{Canceled, Misuse};
-use crate::event_loop::{AliveReason, Expire, Nanos, Readiness, RequestId, TimerKey};
+use crate::event_loop::{AliveReason, Expire, Nanos, Readiness, RequestId, TimerKey, may_go_on};
 use crate::handle::{Core, Slot};
 use crate::request::{OnDrop, Origin, Request, Ticket};
 use crate::task::WaitingTask;
@@ -632,7 +632,7 @@ impl<H: StreamHandle> Stream<H> {
         {
             ready!(self.check_await(waits))?;
         }
-        if self.has(is::CONNECTED | is::READABLE) && inner.tasks.may_go_on(context) {
+        if self.has(is::CONNECTED | is::READABLE) && may_go_on(context) {
             return Poll::Ready(Ok(()));
         }
         if !*waits {
@@ -1185,7 +1185,7 @@ impl<H: StreamHandle> Stream<H> {
         let first = &slices[..slices.len().min(MAX_SLICES)];
         let length = first.iter().map(|slice| slice.len()).sum();
         if self.can_send_now() && self.is(is::WRITABLE) {
-            if !self.core.event_loop().inner().tasks.may_go_on(context) {
+            if !may_go_on(context) {
                 return Poll::Pending;
             }
             let sent = match first {

@@ -703,6 +703,124 @@ fn reads_that_are_ready_for_ever_let_the_task_go() {
     });
 }
 
+/// Z-09: one poll finishes at most 128 writes, though the kernel takes more.
+#[test]
+fn writes_that_are_over_at_once_let_the_task_go() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        let most = event_loop.block_on(most_in_a_poll(1000, async || {
+            tcp.write(b"w").await.expect("it is written");
+        }));
+        assert_eq!(most.expect("the loop runs"), SHARE);
+        let mut received = [0; 1000];
+        peer.read_exact(&mut received).expect("all of it comes, once");
+        assert_eq!(received, [b'w'; 1000]);
+    });
+}
+
+/// Z-09: writes that fail at once count as well: a task that never gives up does not hold the loop.
+#[test]
+fn writes_that_fail_at_once_let_the_task_go() {
+    with_loop(|event_loop| {
+        let tcp = Tcp::new(event_loop);
+        let most = event_loop.block_on(most_in_a_poll(1000, async || {
+            tcp.write(b"w").await.expect_err("it is not connected");
+        }));
+        assert_eq!(most.expect("the loop runs"), SHARE);
+    });
+}
+
+/// Z-09: the share is the task's, however many futures it polls at once.
+#[test]
+fn futures_of_one_task_share_its_operations() {
+    with_byte_loop(|event_loop| {
+        let (left, _left) = pair_with_data(event_loop, &[b'l'; 500]);
+        let (right, _right) = pair_with_data(event_loop, &[b'r'; 500]);
+        let most = event_loop.block_on(async {
+            let done = Cell::new(0);
+            let drain = async |tcp: &Tcp| {
+                for _ in 0..500 {
+                    tcp.read_once().await.expect("it reads");
+                    done.set(done.get() + 1);
+                }
+            };
+            let mut most = 0;
+            let (mut left, mut right) = (pin!(drain(&left)), pin!(drain(&right)));
+            let (mut left_ends, mut right_ends) = (false, false);
+            poll_fn(|context| {
+                let before = done.get();
+                left_ends = left_ends || left.as_mut().poll(context).is_ready();
+                right_ends = right_ends || right.as_mut().poll(context).is_ready();
+                most = most.max(done.get() - before);
+                if left_ends && right_ends { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            most
+        });
+        assert_eq!(most.expect("the loop runs"), SHARE);
+    });
+}
+
+/// Z-09: a task that sleeps for no time at all, again and again, does not hold the loop either.
+#[test]
+fn sleeps_that_are_over_at_once_let_the_task_go() {
+    with_loop(|event_loop| {
+        let most = event_loop.block_on(most_in_a_poll(1000, async || sleep(ZERO).await));
+        assert_eq!(most.expect("the loop runs"), SHARE);
+    });
+}
+
+/// Z-09: nor does a callback API that calls back at once.
+#[test]
+fn callbacks_that_come_at_once_let_the_task_go() {
+    with_loop(|event_loop| {
+        let most = event_loop.block_on(most_in_a_poll(1000, async || {
+            let value = await_callback(|resume| {
+                resume.with(9);
+            });
+            assert_eq!(value.await, Ok(9));
+        }));
+        assert_eq!(most.expect("the loop runs"), SHARE);
+    });
+}
+
+/// Z-09, L-27: an echo whose reads and writes are always ready at once starves neither timers nor other sockets.
+#[test]
+fn busy_echo_starves_nobody() {
+    with_byte_loop(|event_loop| {
+        let (busy, peer) = pair_with_data(event_loop, &[b'e'; 2000]);
+        let (idle, mut other) = connected_pair(event_loop);
+        let echoed = Rc::new(Cell::new(0));
+        let (count, seen_by_timer, seen_by_read) =
+            (Rc::clone(&echoed), Rc::clone(&echoed), Rc::clone(&echoed));
+        event_loop.go(async move {
+            while count.get() < 2000 {
+                let data = busy.read_once().await?.expect("there is more");
+                busy.write(data).await?;
+                count.set(count.get() + 1);
+            }
+            drop(peer);
+            io::Result::Ok(())
+        });
+        let (fired, read) = (expect(1), expect(1));
+        event_loop.defer(move |event_loop| {
+            Timer::after(event_loop, ZERO, move |_| {
+                fired.hit();
+                assert!(seen_by_timer.get() < 2000);
+            });
+            other.write_all(b"!").expect("a socket buffer has room");
+        });
+        idle.read_start(move |idle, _| {
+            read.hit();
+            assert!(seen_by_read.get() < 2000);
+            idle.close();
+        })
+        .expect("a connection can be read");
+        event_loop.run().expect("the loop runs");
+        assert_eq!(echoed.get(), 2000);
+    });
+}
+
 // ---- wakers ---------------------------------------------------------------------------------------------------------
 
 /// A waker that is used while its task is polled leads to another poll; used often, to one.

@@ -565,6 +565,27 @@ fn interval_needs_a_period_and_a_loop() {
     assert!(text.contains("period"), "{text}");
 }
 
+/// Z-09: an interval of a nanosecond, which is always due, starves nobody.
+#[test]
+fn shortest_interval_starves_nobody() {
+    with_loop(|event_loop| {
+        let turns = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&turns);
+        let prepare = Prepare::new(event_loop);
+        prepare.start(move |_| counter.set(counter.get() + 1)).expect("it starts");
+        event_loop
+            .block_on(async {
+                let mut ticks = interval(Duration::from_nanos(1));
+                for _ in 0..1_000 {
+                    ticks.tick().await;
+                }
+            })
+            .expect("the loop runs");
+        assert!(turns.get() >= 1_000 / 128);
+        prepare.close();
+    });
+}
+
 /// A period that is too long to be counted never ticks.
 #[test]
 fn longest_interval_never_ticks() {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use super::{Core, Kind, Place, Slot, Waiters, impl_handle};
 use crate::error::{Canceled, Misuse};
-use crate::event_loop::{AliveReason, Item, Key, LoopHandle, Mailbox, Object};
+use crate::event_loop::{AliveReason, Item, Key, LoopHandle, Mailbox, Object, may_go_on};
 
 /// Calls back on the loop's thread when a [`NotifierSender`], in whatever thread, says so.
 ///
@@ -127,7 +127,7 @@ impl Notifier {
         if self.0.has_callback {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }
-        if self.0.arrived.get() && inner.tasks.may_go_on(context) {
+        if self.0.arrived.get() && may_go_on(context) {
             self.0.arrived.set(false);
             self.stop_waiting(place);
             return Poll::Ready(Ok(()));

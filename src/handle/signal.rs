@@ -17,7 +17,7 @@ use signal_hook::low_level::{pipe, unregister};
 use self::disposition::Claim;
 use super::{Core, Handle, Kind, Place, Slot, Waiters, impl_handle};
 use crate::error::{Canceled, Misuse};
-use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness};
+use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, may_go_on};
 
 /// So many calls a handle gets in a turn, so that a callback that raises its own signal does not hold up the others.
 const DELIVERIES_PER_TURN: u32 = 128;
@@ -177,7 +177,7 @@ impl Signal {
         if has_stopped {
             return Poll::Ready(Err(Misuse::NeverStarted.into()));
         }
-        if !inner.tasks.may_go_on(context) {
+        if !may_go_on(context) {
             return Poll::Pending;
         }
         match self.0.next_delivery() {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::set_waker;
 use crate::error::Canceled;
+use crate::event_loop::may_go_on;
 
 /// Turns a callback API into a future: `register` gets a [`Resume`], hands it on, and the future is
 /// ready when it is called.
@@ -77,7 +78,11 @@ impl<T, F: FnOnce(Resume<T>)> Future for AwaitCallback<T, F> {
         let call =
             self.call.as_ref().expect("an await_callback was polled again after it was ready");
         let result = match call.value.take() {
-            Some(value) => Ok(value),
+            Some(value) if may_go_on(context) => Ok(value),
+            Some(value) => {
+                call.value.set(Some(value));
+                return Poll::Pending;
+            }
             None if call.resumes.get() == 0 => Err(Canceled),
             None => {
                 set_waker(&call.waker, context);

@@ -12,12 +12,7 @@ use slab::Slab;
 
 use super::waker::WakerPair;
 use super::{JoinError, Root, Runs};
-use crate::event_loop::{AliveKind, AliveReason, LoopHandle, LoopInner, Mailbox};
-
-/// So many operations of luvio may be ready at once within one poll of a task; the next one sends
-/// the task to the end of the queue. Otherwise a task with a peer as fast as itself would never
-/// return to the loop.
-const OPERATIONS_PER_POLL: u32 = 128;
+use crate::event_loop::{AliveKind, AliveReason, LoopHandle, LoopInner, Mailbox, Share};
 
 /// Wakers of tasks that are over, kept for new ones.
 const SPARE_WAKERS: usize = 1024;
@@ -108,8 +103,6 @@ pub(crate) struct Tasks {
     referenced: Cell<usize>,
     /// What is left of this turn's polls.
     budget: Cell<u32>,
-    /// What is left of this poll's operations.
-    operations: Cell<u32>,
     /// The task that is being polled, and how its waker is told from others.
     polled: Cell<TaskKey>,
     polled_waker: Cell<Identity>,
@@ -125,7 +118,6 @@ impl Tasks {
             yielded: RefCell::default(),
             referenced: Cell::new(0),
             budget: Cell::new(budget),
-            operations: Cell::new(OPERATIONS_PER_POLL),
             polled: Cell::new(TaskKey::NONE),
             polled_waker: Cell::new(Identity::NOBODY),
             spare_wakers: RefCell::default(),
@@ -233,20 +225,6 @@ impl Tasks {
         }
     }
 
-    /// Counts an operation that was ready at once. False if the task has had its share: it was put
-    /// at the end of the queue, and the operation has to wait.
-    #[inline]
-    pub(crate) fn may_go_on(&self, context: &Context<'_>) -> bool {
-        let left = self.operations.get();
-        if left == 0 {
-            self.operations.set(OPERATIONS_PER_POLL);
-            context.waker().wake_by_ref();
-            return false;
-        }
-        self.operations.set(left - 1);
-        true
-    }
-
     /// Polls ready tasks, first woken first, until none is left or the turn's budget is used up. A
     /// task that is woken meanwhile still gets its turn.
     pub(crate) fn run(inner: &LoopInner, root: &mut dyn Root) {
@@ -256,7 +234,7 @@ impl Tasks {
                 return;
             };
             tasks.budget.set(tasks.budget.get() - 1);
-            tasks.operations.set(OPERATIONS_PER_POLL);
+            let _share = Share::begin();
             if key == TaskKey::ROOT {
                 inner.clock.mark_used(); // a task does so in `watch_at`
                 root.poll();

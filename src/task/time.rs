@@ -11,7 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::set_waker;
-use crate::event_loop::{Expire, LoopHandle, Nanos, TimerKey, current, saturating_nanos};
+use crate::event_loop::{
+    Expire, LoopHandle, Nanos, TimerKey, current, may_go_on, saturating_nanos, wake_after_poll,
+};
 
 /// Waits for `duration`.
 ///
@@ -114,7 +116,7 @@ impl Future for Sleep {
             let due = self.fix(&event_loop);
             let inner = event_loop.inner();
             if due <= inner.clock.fresh() {
-                return Poll::Ready(());
+                return if may_go_on(context) { Poll::Ready(()) } else { Poll::Pending };
             }
             let alarm = Rc::new(Alarm::default());
             let key = inner.arm(due, Rc::clone(&alarm) as Rc<dyn Expire>);
@@ -286,12 +288,7 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
-        match current() {
-            Some(event_loop) => {
-                event_loop.inner().tasks.wake_after_poll(context.waker().clone());
-            }
-            None => context.waker().wake_by_ref(),
-        }
+        wake_after_poll(context);
         Poll::Pending
     }
 }

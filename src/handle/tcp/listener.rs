@@ -9,7 +9,7 @@ use log::warn;
 
 use super::{Tcp, TcpInner};
 use crate::error::Misuse;
-use crate::event_loop::{Expire, Nanos, Object, TimerKey, is_out_of_descriptors};
+use crate::event_loop::{Expire, Nanos, Object, TimerKey, is_out_of_descriptors, may_go_on};
 use crate::handle::{Core, Place, Slot, Waiters};
 
 pub(super) type Callback = dyn FnMut(&Tcp, io::Result<()>);
@@ -143,7 +143,7 @@ impl Listener {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }
         while self.readable.get() && self.resting_is_over() {
-            if !inner.tasks.may_go_on(context) {
+            if !may_go_on(context) {
                 return Poll::Pending;
             }
             match self.attempt(tcp) {

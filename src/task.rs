@@ -266,7 +266,10 @@ impl<F: Future> Runs for Task<F> {
 
     fn end(&self, error: JoinError) {
         drop(self.future.take());
-        if !self.ending.finished.get() {
+        if self.ending.finished.get() {
+            // The output was on its way when something panicked.
+            self.ending.log_unheard(&error);
+        } else {
             self.ending.finish(Err(error));
         }
     }

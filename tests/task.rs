@@ -509,6 +509,27 @@ fn abort_of_a_task_that_is_ready_comes_first() {
     });
 }
 
+/// A destructor that panics while its task is aborted ends that task alone: the handle gets the panic.
+#[test]
+fn panic_of_a_destructor_during_abort_reaches_the_joiner() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let guard = OnDrop(|| panic!("in a destructor"));
+    let handle = event_loop.spawn(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    turn(&event_loop);
+    handle.abort();
+    event_loop.run().expect("the loop runs and comes to an end");
+    match event_loop.block_on(handle).expect("the loop runs") {
+        Err(JoinError::Panicked(payload)) => {
+            assert_eq!(payload.downcast_ref(), Some(&"in a destructor"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 // ---- panics ---------------------------------------------------------------------------------------------------------
 
 /// Z-12: a panic, at the first poll or later, reaches the join handle with its payload; what the task held is dropped,

@@ -160,6 +160,57 @@ fn error_of_a_spawned_task_is_not_logged() {
     assert_quiet();
 }
 
+/// A panic after the output is there, in the text of an error or a destructor, is not lost either.
+#[test]
+fn panic_after_the_end_is_logged() {
+    struct Unspeakable;
+    impl fmt::Display for Unspeakable {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("in the text");
+        }
+    }
+    struct Clumsy;
+    impl Drop for Clumsy {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let _watchdog = watchdog();
+    let event_loop = logged_loop();
+    let line = line!() + 1;
+    event_loop.go(async { Err(Unspeakable) });
+    event_loop.run().expect("the loop runs");
+    assert_logged(line, &["panicked", "in the text"]);
+    let line = line!() + 1;
+    drop(event_loop.spawn(async { Clumsy }));
+    event_loop.run().expect("the loop runs");
+    assert_logged(line, &["panicked", "in a destructor"]);
+}
+
+/// A destructor that panics while the loop is dropped is logged; the other tasks are dropped all the same.
+#[test]
+fn panic_of_a_destructor_at_loop_drop_is_logged() {
+    struct Clumsy;
+    impl Drop for Clumsy {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let _watchdog = watchdog();
+    let event_loop = logged_loop();
+    let line = line!() + 2;
+    let clumsy = Clumsy;
+    event_loop.go(async move {
+        let _clumsy = clumsy;
+        pending::<()>().await;
+    });
+    let other = event_loop.spawn(pending::<()>());
+    turn(&event_loop);
+    drop(event_loop);
+    assert!(other.is_finished());
+    assert_logged(line, &["panicked", "in a destructor"]);
+}
+
 /// A task that holds the loop for too long is named with its place.
 #[test]
 fn slow_task_is_named() {

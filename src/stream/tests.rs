@@ -110,8 +110,9 @@ impl Object for FakeInner {
     fn ready(self: Rc<Self>, readiness: Readiness) {
         let fake = Fake(self);
         match fake.stream().note(readiness) {
-            true => fake.stream().read_pass(&fake),
-            false => fake.stream().ready(&fake),
+            ToDo::Read => fake.stream().read_pass(&fake),
+            ToDo::Wake => fake.stream().wake_reader_now(),
+            ToDo::LookAround => fake.stream().look_around(&fake),
         }
     }
 

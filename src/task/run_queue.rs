@@ -252,7 +252,7 @@ impl Tasks {
         };
         waker.shared.mark_running();
         let is_over = if aborted {
-            task.end(JoinError::Canceled);
+            end(&*task);
             true
         } else {
             self.polled.set(key);
@@ -306,7 +306,7 @@ impl Tasks {
         let entries = mem::take(&mut *self.entries.borrow_mut());
         self.referenced.set(0);
         for (_, entry) in entries {
-            entry.task.end(JoinError::Canceled);
+            end(&*entry.task);
         }
         self.ready.take();
         drop(self.yielded.take());
@@ -316,6 +316,13 @@ impl Tasks {
     fn with_entry<R>(&self, key: TaskKey, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let mut entries = self.entries.borrow_mut();
         entries.get_mut(key.slot()).filter(|entry| entry.key == key).map(f)
+    }
+}
+
+/// Drops the future of a task that will not be polled again. A panic of a destructor is the task's, as any other.
+fn end(task: &dyn Runs) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.end(JoinError::Canceled))) {
+        task.end(JoinError::Panicked(payload));
     }
 }
 

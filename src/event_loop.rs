@@ -244,7 +244,7 @@ impl Loop {
         inner.clock.update();
         // The default mode promises that timers which are due already come before everything else.
         if mode == RunMode::Default && inner.is_alive() && !inner.stopping.get() {
-            inner.tasks.begin_turn(inner.limits.tasks_per_turn);
+            inner.tasks.grant(inner.limits.tasks_per_turn);
             inner.run_timers();
             Tasks::run(inner, root);
         }
@@ -594,7 +594,8 @@ impl LoopInner {
 
     /// Delivers what the poll found, then what other threads sent, then what the last turn had no time for.
     fn run_io_callbacks(&self) {
-        self.tasks.begin_turn(self.limits.tasks_per_turn);
+        self.tasks.grant(self.limits.tasks_per_turn);
+        self.tasks.wake_yielded();
         // Whoever asks for more from now on is served in the next turn.
         let resuming = self.resuming.borrow().len();
         self.take_mail();

@@ -605,6 +605,26 @@ fn yield_lets_one_poll_go_by() {
     });
 }
 
+/// A run that ends without a poll, such as one for a future that is ready, is not the poll that a yield waits for.
+#[test]
+fn yield_waits_for_a_poll_also_across_runs() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let (turns, steps) = (turns(&event_loop), Rc::new(Cell::new(0)));
+    let counter = Rc::clone(&steps);
+    let stepper = event_loop.spawn(async move {
+        loop {
+            counter.set(counter.get() + 1);
+            yield_now().await;
+        }
+    });
+    for _ in 0..10 {
+        event_loop.block_on(async {}).expect("the loop runs");
+        assert!(steps.get() <= turns.get() + 1, "{} steps in {} turns", steps.get(), turns.get());
+    }
+    stepper.abort();
+}
+
 /// Z-09: a turn polls at most as many tasks as the builder says, and the others in the next one, which does not sleep.
 #[test]
 fn turn_polls_no_more_tasks_than_its_budget() {

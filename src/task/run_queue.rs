@@ -213,10 +213,14 @@ impl Tasks {
         self.yielded.borrow_mut().push(waker);
     }
 
-    /// A poll for I/O has gone by: a new budget, and those who waited for that are ready.
-    pub(crate) fn begin_turn(&self, budget: u32) {
+    /// So many polls may follow.
+    pub(crate) fn grant(&self, budget: u32) {
         self.budget.set(budget);
         self.ready.borrow_mut().forget_taken();
+    }
+
+    /// A poll for I/O has gone by: those who waited for that are ready.
+    pub(crate) fn wake_yielded(&self) {
         if self.yielded.borrow().is_empty() {
             return;
         }

@@ -132,7 +132,8 @@ impl LoopHandle {
     }
 }
 
-/// What a task given to [`go`](crate::go()) may return: nothing, or a `Result<(), E>` whose error is logged. Sealed.
+/// What a task given to [`go`](crate::go()) may return: nothing, or a `Result<(), E>` whose error is logged; or it may
+/// never return. Sealed.
 pub trait Report: private::Sealed {
     #[doc(hidden)]
     fn report_from(self, place: &'static Location<'static>);
@@ -143,11 +144,28 @@ mod private {
 
     pub trait Sealed {}
     impl Sealed for () {}
+    impl Sealed for Never {}
     impl<E: Display> Sealed for Result<(), E> {}
+
+    /// What `async { loop { … } }` returns. On stable Rust the type `!` can be written only as that of a function.
+    pub(super) type Never = <fn() -> ! as Returns>::Output;
+
+    pub trait Returns {
+        type Output;
+    }
+    impl<R> Returns for fn() -> R {
+        type Output = R;
+    }
 }
 
 impl Report for () {
     fn report_from(self, _: &'static Location<'static>) {}
+}
+
+impl Report for private::Never {
+    fn report_from(self, _: &'static Location<'static>) {
+        self
+    }
 }
 
 impl<E: fmt::Display> Report for Result<(), E> {

@@ -104,6 +104,40 @@ fn success_is_not_logged() {
     assert_quiet();
 }
 
+/// A task that never returns may be given to `go`, and says nothing when the loop is dropped.
+#[test]
+fn task_may_never_return() {
+    let _watchdog = watchdog();
+    let event_loop = logged_loop();
+    event_loop.go(async {
+        loop {
+            yield_now().await;
+        }
+    });
+    turn(&event_loop);
+    drop(event_loop);
+    assert_quiet();
+}
+
+/// Z-12: a panic of a `go` task is logged with its place and its text, if it has one.
+#[test]
+fn panic_of_a_go_task_is_logged() {
+    let _watchdog = watchdog();
+    let event_loop = logged_loop();
+    let line = line!() + 1;
+    event_loop.go(async { panic!("plain") });
+    event_loop.run().expect("the loop runs");
+    assert_logged(line, &["panicked", "plain"]);
+    let line = line!() + 1;
+    event_loop.go(async { panic!("formatted {}", 5) });
+    event_loop.run().expect("the loop runs");
+    assert_logged(line, &["panicked", "formatted 5"]);
+    let line = line!() + 1;
+    event_loop.go(async { panic_any(5) });
+    event_loop.run().expect("the loop runs");
+    assert_logged(line, &["panicked"]);
+}
+
 /// Z-12: so is a panic of a task whose handle was dropped before.
 #[test]
 fn panic_of_a_detached_task_is_logged() {

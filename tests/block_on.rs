@@ -339,6 +339,30 @@ fn waker_in_another_thread_means_waiting() {
     thread.join().expect("it ends");
 }
 
+/// A wake that another thread has left, together with its last waker, is no deadlock either.
+#[test]
+fn wake_that_has_just_arrived_is_no_deadlock() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    for _ in 0..100 {
+        let woken =
+            at_second_poll(|waker| thread::spawn(move || waker.wake()).join().expect("it ends"));
+        event_loop.block_on(woken).expect("no deadlock");
+    }
+}
+
+/// Nor is one that comes from another loop which runs inside the future.
+#[test]
+fn wake_from_inside_another_loop_is_no_deadlock() {
+    let _watchdog = watchdog();
+    let (event_loop, inner) = (new_loop(), new_loop());
+    let woken = at_second_poll(|waker| {
+        inner.defer(move |_| waker.wake());
+        inner.run().expect("another loop may run");
+    });
+    event_loop.block_on(woken).expect("no deadlock");
+}
+
 /// A waker that somebody on this thread holds means waiting as well: here for a closure from another thread.
 #[test]
 fn waker_held_by_an_unreferenced_notifier_means_waiting() {

@@ -52,7 +52,9 @@ impl<F: Future> Root for BlockOn<'_, F> {
         // This future is one of the tasks counted.
         let inner = self.event_loop.handle().inner();
         let is_alone = inner.tasks.referenced() == 1 && !inner.is_alive_without_tasks();
-        if is_alone && !inner.tasks.has_ready() && self.waker.is_unshared() {
+        // Asked in this order: whoever wakes from another thread leaves the wake before letting go of the waker.
+        let is_lost = is_alone && !inner.tasks.has_ready() && self.waker.is_unshared();
+        if is_lost && !inner.mailbox.is_filled() {
             return Err(io::ErrorKind::Deadlock.into());
         }
         Ok(false)

@@ -4,7 +4,7 @@
 //! system call. From anywhere else it goes through the mailbox, which wakes a sleeping loop once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::task::{Wake, Waker};
 
 use super::run_queue::TaskKey;
@@ -36,9 +36,11 @@ impl WakerPair {
         WakerPair { waker: Waker::from(Arc::clone(&shared)), shared }
     }
 
-    /// True if the loop holds the only two references.
+    /// True if the loop holds the only two references. Then it also sees what those did who let go of the others.
     pub(crate) fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.shared) == 2
+        let is_unshared = Arc::strong_count(&self.shared) == 2;
+        fence(Ordering::Acquire);
+        is_unshared
     }
 
     /// Makes the waker of a task that is over that of another one.

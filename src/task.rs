@@ -353,6 +353,8 @@ impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let ending = self.task.ending();
         ending.has_joiner.set(false);
+        // Nobody waits any more; a waker that is held looks as if somebody meant to wake.
+        drop(ending.joiner.take());
         if let Some(Err(error)) = ending.outcome.take() {
             ending.log_unheard(&error);
         }

@@ -314,6 +314,22 @@ fn unreferenced_things_do_not_put_off_a_deadlock() {
     assert_deadlock(event_loop.block_on(pending::<()>()));
 }
 
+/// A join handle that was polled and let go holds the waker no longer.
+#[test]
+fn abandoned_join_handle_does_not_put_off_a_deadlock() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let task = event_loop.spawn(pending::<()>());
+    task.unref();
+    let mut abandoned = Some(task);
+    assert_deadlock(event_loop.block_on(poll_fn(|context| {
+        if let Some(mut task) = abandoned.take() {
+            assert!(Pin::new(&mut task).poll(context).is_pending());
+        }
+        Poll::<()>::Pending
+    })));
+}
+
 /// A waker in another thread means waiting, not a deadlock.
 #[test]
 fn waker_in_another_thread_means_waiting() {

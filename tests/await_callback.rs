@@ -206,6 +206,45 @@ fn dropped_future_closes_the_callback() {
     assert_eq!(drops.count(), 2);
 }
 
+/// Z-06: a value that came and was never fetched goes with the future, though the callback lives on.
+#[test]
+fn unfetched_value_goes_with_the_future() {
+    let drops = Drops::new();
+    let legacy = Legacy::new();
+    let mut future = await_callback(legacy.register());
+    assert!(poll_once(&mut future).is_pending());
+    let resume = legacy.last();
+    assert!(resume.with(drops.token()));
+    assert_eq!(drops.count(), 0);
+    drop(future);
+    assert_eq!(drops.count(), 1);
+    assert!(!resume.with(drops.token()));
+}
+
+/// A callback that is part of the value that it hands over makes no cycle.
+#[test]
+fn value_may_hold_the_callback() {
+    struct Reply {
+        _token: support::DropToken,
+        _again: Resume<Reply>,
+    }
+    let drops = Drops::new();
+    for fetch in [true, false] {
+        let legacy = Legacy::<Reply>::new();
+        let mut future = await_callback(legacy.register());
+        assert!(poll_once(&mut future).is_pending());
+        let resume = legacy.last();
+        let (token, again) = (drops.token(), resume.clone());
+        assert!(resume.with(Reply { _token: token, _again: again }));
+        drop(resume);
+        if fetch {
+            assert!(matches!(poll_once(&mut future), Poll::Ready(Ok(_))));
+        }
+        drop(future);
+    }
+    assert_eq!(drops.count(), 2);
+}
+
 /// Z-06: dropping the loop half-way drops the future with its task; the callback outlives both.
 #[test]
 fn loop_dropped_half_way() {

@@ -99,6 +99,8 @@ impl<T, F> Drop for AwaitCallback<T, F> {
         if let Some(call) = &self.call {
             call.open.set(false);
             drop(call.waker.take());
+            // It came, and nobody will fetch it.
+            drop(call.value.take());
         }
     }
 }

@@ -236,6 +236,45 @@ fn sleep_polled_where_no_loop_runs() {
     }
 }
 
+/// T-01: a sleep that moves to another loop, before it is polled or after, keeps its end: it is not early there, whatever
+/// that loop's clock says, and does not wait for the first loop.
+#[test]
+fn sleep_may_move_to_another_loop() {
+    let _watchdog = watchdog();
+    for polled_before in [false, true] {
+        // The clock of the second loop is an hour ahead.
+        let (first, second) = (virtual_loop(), virtual_loop());
+        second.block_on(sleep(HOUR)).expect("the loop runs");
+        let mut waits = inside(&first, |_| sleep(2 * SECOND));
+        if polled_before {
+            let (polled, result) = poll_inside(&first, waits);
+            assert!(result.is_pending());
+            waits = polled;
+        }
+        first.block_on(sleep(SECOND)).expect("the loop runs");
+        second.block_on(waits).expect("the loop runs");
+        assert_eq!(second.now(), HOUR + SECOND);
+        assert_eq!(armed(&first), None);
+    }
+}
+
+/// The same the other way round, also when the first loop is gone.
+#[test]
+fn sleep_may_outlive_its_loop() {
+    let _watchdog = watchdog();
+    for polled_before in [false, true] {
+        let (first, second) = (virtual_loop(), virtual_loop());
+        first.block_on(sleep(HOUR)).expect("the loop runs");
+        let mut waits = inside(&first, |_| sleep(2 * SECOND));
+        if polled_before {
+            waits = poll_inside(&first, waits).0;
+        }
+        drop(first);
+        second.block_on(waits).expect("the loop runs");
+        assert_eq!(second.now(), 2 * SECOND);
+    }
+}
+
 // ---- releasing the timer --------------------------------------------------------------------------------------------
 
 /// Z-07: the timer is released when the sleep ends, is dropped, or its task is aborted or panics.
@@ -552,6 +591,17 @@ fn dropped_interval_releases_its_timer() {
         assert_eq!(armed(event_loop), None);
         assert_eq!(event_loop.now(), SECOND);
     });
+}
+
+/// An interval that moves to another loop ticks there, on its own grid.
+#[test]
+fn interval_may_move_to_another_loop() {
+    let _watchdog = watchdog();
+    let (first, second) = (virtual_loop(), virtual_loop());
+    second.block_on(sleep(HOUR)).expect("the loop runs");
+    let mut ticks = inside(&first, |_| interval(SECOND));
+    second.block_on(ticks.tick()).expect("the loop runs");
+    assert_eq!(second.now(), HOUR + SECOND);
 }
 
 /// An interval of zero, and one where no loop runs, are mistakes that it names.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::set_waker;
 use crate::event_loop::{
-    Expire, LoopHandle, Nanos, TimerKey, current, may_go_on, saturating_nanos, wake_after_poll,
+    Expire, LoopHandle, LoopInner, Nanos, TimerKey, current, may_go_on, saturating_nanos,
+    wake_after_poll, with_running,
 };
 
 /// Waits for `duration`.
@@ -53,8 +54,8 @@ enum When {
     /// So long after the first poll.
     After(Nanos),
     At(Instant),
-    /// On the clock of the loop.
-    Due(Nanos),
+    /// On the clock of this loop.
+    Due(Nanos, LoopHandle),
 }
 
 struct Armed {
@@ -91,17 +92,34 @@ impl Sleep {
     /// Finds out when it is over, by the clock of the loop.
     fn fix(&mut self, event_loop: &LoopHandle) -> Nanos {
         let fresh = || event_loop.inner().clock.fresh();
-        let due = match self.when {
-            When::After(delay) => fresh().saturating_add(delay),
+        let due = match &self.when {
+            When::After(delay) => fresh().saturating_add(*delay),
             When::At(at) => {
                 // Two clocks are read; in this order the difference makes it late, never early.
                 let left = at.saturating_duration_since(Instant::now());
                 fresh().saturating_add(saturating_nanos(left))
             }
-            When::Due(due) => due,
+            When::Due(due, home) if is_same(home.inner(), event_loop) => return *due,
+            When::Due(due, home) => {
+                let left = due.saturating_sub(home.inner().clock.fresh());
+                fresh().saturating_add(left)
+            }
         };
-        self.when = When::Due(due);
+        self.when = When::Due(due, event_loop.clone());
         due
+    }
+
+    /// True if it waits for a loop that does not run, inside another one that does.
+    fn is_elsewhere(&self) -> bool {
+        self.armed.as_ref().is_some_and(|armed| {
+            with_running(|inner| !is_same(inner, &armed.event_loop)) == Some(true)
+        })
+    }
+
+    fn disarm(&mut self) {
+        if let Some(armed) = self.armed.take() {
+            armed.event_loop.inner().disarm(armed.key);
+        }
     }
 }
 
@@ -109,6 +127,12 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.armed.as_ref().is_some_and(|armed| armed.alarm.rang.get()) {
+            return Poll::Ready(());
+        }
+        if self.is_elsewhere() {
+            self.disarm();
+        }
         if self.armed.is_none() {
             let event_loop = current().expect(
                 "a sleep was polled where no loop runs; await it in a task or under Loop::block_on",
@@ -122,23 +146,21 @@ impl Future for Sleep {
             let key = inner.arm(due, Rc::clone(&alarm) as Rc<dyn Expire>);
             self.armed = Some(Armed { event_loop, key, alarm });
         }
-        match &self.armed {
-            Some(armed) if armed.alarm.rang.get() => Poll::Ready(()),
-            Some(armed) => {
-                set_waker(&armed.alarm.waker, context);
-                Poll::Pending
-            }
-            None => Poll::Pending,
+        if let Some(armed) = &self.armed {
+            set_waker(&armed.alarm.waker, context);
         }
+        Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(armed) = self.armed.take() {
-            armed.event_loop.inner().disarm(armed.key);
-        }
+        self.disarm();
     }
+}
+
+fn is_same(inner: &LoopInner, event_loop: &LoopHandle) -> bool {
+    std::ptr::eq(inner, event_loop.inner())
 }
 
 impl fmt::Debug for Sleep {
@@ -231,7 +253,8 @@ pub fn interval(period: Duration) -> Interval {
         .expect("luvio::interval was called where no loop runs; call it in a task or block_on");
     let period = saturating_nanos(period);
     let next = event_loop.inner().clock.fresh().saturating_add(period);
-    Interval { event_loop, period, next, sleep: Sleep::new(When::Due(next)) }
+    let sleep = Sleep::new(When::Due(next, event_loop.clone()));
+    Interval { event_loop, period, next, sleep }
 }
 
 /// The ticks of [`interval`].
@@ -260,7 +283,7 @@ impl Interval {
         let late = self.event_loop.inner().clock.fresh().saturating_sub(due);
         let periods = (late / self.period).saturating_add(1);
         self.next = due.saturating_add(self.period.saturating_mul(periods));
-        self.sleep = Sleep::new(When::Due(self.next));
+        self.sleep = Sleep::new(When::Due(self.next, self.event_loop.clone()));
         Poll::Ready(Duration::from_nanos(due))
     }
 }

@@ -72,6 +72,7 @@ pub fn send_until_stuck(
                 Err(err) if err.kind() == ErrorKind::WouldBlock => {
                     return sent + chunk.len() - rest.len();
                 }
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 Err(err) => panic!("{err} after {sent} bytes"),
             }
         }

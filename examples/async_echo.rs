@@ -24,14 +24,14 @@ use luvio::{Loop, Tcp, go};
 async fn handle_client(client: Tcp) {
     debug!("client connected");
     loop {
-        // The data is lent to the closure, which begins the write; a copy to keep is `read_once`.
-        let writing = match client.read_with(|data| client.write(data)).await {
-            Ok(Some(writing)) => writing,
+        // The data is lent to the closure, which begins to write it; a copy to keep is `read_once`.
+        let echoed = match client.read_with(|data| client.write(data)).await {
+            Ok(Some(writing)) => writing.await,
             Ok(None) => break, // the client is done
-            Err(err) => return debug!("read error: {err}"),
+            Err(err) => Err(err),
         };
-        if let Err(err) = writing.await {
-            return debug!("write error: {err}");
+        if let Err(err) = echoed {
+            return debug!("connection lost: {err}");
         }
     }
     client.finish();

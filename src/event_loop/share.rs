@@ -39,18 +39,25 @@ pub(crate) fn wake_after_poll(context: &Context<'_>) {
     }
 }
 
-/// The operations of one poll. They end with it, by unwinding too; another loop that runs inside it has its own.
-pub(crate) struct Share {
+/// The time in which tasks are polled. It ends with this, by unwinding too; another loop that runs inside a poll has its
+/// own.
+pub(crate) struct Shares {
     outer: u64,
 }
 
-impl Share {
-    pub(crate) fn begin() -> Share {
-        Share { outer: OPERATIONS.replace(OPERATIONS_PER_POLL) }
+impl Shares {
+    pub(crate) fn begin() -> Shares {
+        Shares { outer: OPERATIONS.get() }
+    }
+
+    /// The next poll begins.
+    #[inline]
+    pub(crate) fn deal(&self) {
+        OPERATIONS.set(OPERATIONS_PER_POLL);
     }
 }
 
-impl Drop for Share {
+impl Drop for Shares {
     fn drop(&mut self) {
         OPERATIONS.set(self.outer);
     }

@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::waker::WakerPair;
 use super::{JoinError, Root, Runs};
-use crate::event_loop::{AliveKind, AliveReason, LoopHandle, LoopInner, Mailbox, Share};
+use crate::event_loop::{AliveKind, AliveReason, LoopHandle, LoopInner, Mailbox, Shares};
 
 /// Wakers of tasks that are over, kept for new ones.
 const SPARE_WAKERS: usize = 1024;
@@ -233,14 +233,18 @@ impl Tasks {
     /// task that is woken meanwhile still gets its turn.
     pub(crate) fn run(inner: &LoopInner, root: &mut dyn Root) {
         let tasks = &inner.tasks;
+        if !tasks.may_run() {
+            return;
+        }
+        let shares = Shares::begin();
         while tasks.budget.get() > 0 {
             let Some(key) = tasks.ready.borrow_mut().pop() else {
                 return;
             };
             tasks.budget.set(tasks.budget.get() - 1);
-            let _share = Share::begin();
+            shares.deal();
             if key == TaskKey::ROOT {
-                inner.clock.mark_used(); // a task does so in `watch_at`
+                inner.clock.mark_used(); // a task does so in `watch`
                 root.poll();
             } else {
                 tasks.run_one(inner, key);

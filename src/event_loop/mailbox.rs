@@ -7,7 +7,7 @@
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use log::error;
 
@@ -33,7 +33,8 @@ pub(crate) enum Item {
 
 /// Shared by the loop and by everything that may cross threads.
 pub(crate) struct Mailbox {
-    waker: mio::Waker,
+    /// `None` once the loop is gone: whoever still holds a sender then holds no descriptor.
+    waker: RwLock<Option<mio::Waker>>,
     awake: AtomicBool,
     /// True while `items` holds something. Read without the lock, written with it.
     filled: AtomicBool,
@@ -46,7 +47,7 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     pub(crate) fn new(waker: mio::Waker) -> Mailbox {
         Mailbox {
-            waker,
+            waker: RwLock::new(Some(waker)),
             awake: AtomicBool::new(false),
             filled: AtomicBool::new(false),
             posts: AtomicUsize::new(0),
@@ -80,7 +81,8 @@ impl Mailbox {
     fn wake(&self) {
         // A read-modify-write, so that whatever was left before it is visible to the loop if it was awake.
         if !self.awake.swap(true, Ordering::SeqCst) {
-            if let Err(err) = self.waker.wake() {
+            let waker = self.waker.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Err(err)) = waker.as_ref().map(mio::Waker::wake) {
                 // Try again with the next item, instead of never.
                 self.awake.store(false, Ordering::SeqCst);
                 error!("the loop could not be woken from another thread: {err}");
@@ -150,6 +152,7 @@ impl Mailbox {
     pub(crate) fn close(&self) -> Option<Vec<Item>> {
         self.filled.store(false, Ordering::SeqCst);
         self.posts.store(0, Ordering::SeqCst);
+        self.waker.write().unwrap_or_else(PoisonError::into_inner).take();
         self.lock().take()
     }
 

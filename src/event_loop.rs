@@ -405,6 +405,9 @@ impl LoopHandle {
     pub fn alive_because(&self) -> Vec<AliveReason> {
         let inner = &self.inner;
         let mut reasons = Vec::new();
+        if self.is_gone() {
+            return reasons;
+        }
         for object in inner.handles.snapshot() {
             object.report(&mut reasons);
         }
@@ -753,7 +756,7 @@ impl LoopInner {
     /// Queues a callback for the next pending pass.
     pub(crate) fn queue(&self, pending: Pending) {
         if self.gone.get() {
-            return;
+            return pending.discard();
         }
         self.pending.push(pending);
     }
@@ -854,7 +857,7 @@ impl LoopInner {
             object.release();
         }
         drop(self.mailbox.close());
-        drop(self.pending.take_all());
+        self.pending.take_all().into_iter().for_each(Pending::discard);
         self.tasks.dispose();
         for object in handles {
             object.core().discard_waiters();

@@ -355,7 +355,7 @@ impl<T: 'static> Ticket<T> {
 
     /// The same while the loop is being dropped: no callback is called any more.
     pub(crate) fn finish_silently(self: Rc<Self>) {
-        self.settle(Err(Canceled.into()), |ticket| drop(ticket.listener.replace(Listener::Nobody)));
+        self.settle(Err(Canceled.into()), |ticket| Rc::clone(ticket).discard());
     }
 
     pub(crate) fn reason(&self, state: String) -> AliveReason {
@@ -456,6 +456,11 @@ impl<T: 'static> Runnable for Ticket<T> {
             event_loop.inner().watch(whose, || done(result));
         }
     }
+
+    /// Not left to the drop of the ticket: a [`Canceler`] may hold it, even one that the callback captured.
+    fn discard(self: Rc<Self>) {
+        drop(self.listener.replace(Listener::Nobody));
+    }
 }
 
 /// Finishes a ticket with a value that was known before, when its handle is closed.
@@ -474,7 +479,7 @@ impl<T: 'static> Runnable for AtClose<T> {
 
     fn discard(self: Rc<Self>) {
         self.ticket.finished.set(true);
-        self.ticket.announce(Err(Canceled.into()), |_| {});
+        self.ticket.announce(Err(Canceled.into()), |ticket| Rc::clone(ticket).discard());
     }
 }
 

@@ -26,6 +26,15 @@ pub(crate) struct Pending {
     pub(crate) job: Job,
 }
 
+impl Pending {
+    /// The loop is gone: nobody is called.
+    pub(crate) fn discard(self) {
+        if let Job::Completion(request) = self.job {
+            request.discard();
+        }
+    }
+}
+
 /// The queue. It belongs to the loop, not to a run, so that a panic loses nothing but the callback that panicked.
 #[derive(Default)]
 pub(crate) struct PendingQueue {

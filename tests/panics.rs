@@ -459,7 +459,7 @@ fn connection_works_after_a_panic_in_its_connect_callback() {
     let read = Rc::new(Cell::new(0));
     let sum = Rc::clone(&read);
     tcp.read_start(move |_, chunk| {
-        sum.set(sum.get() + chunk.map_or(0, |c| c.map_or(0, <[u8]>::len)))
+        sum.set(sum.get() + chunk.map_or(0, |c| c.map_or(0, <[u8]>::len)));
     })
     .expect("reading can be started before the connection is there");
     peer.write_all(b"data").expect("the socket has room");

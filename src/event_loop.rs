@@ -125,6 +125,8 @@ pub(crate) struct LoopInner {
     timers: RefCell<TimerHeap<Rc<dyn Expire>>>,
     /// Timers found due by the last pass over them and not yet run.
     due: RefCell<VecDeque<TimerKey>>,
+    /// The list in which the mail of other threads is fetched. Empty, but it keeps its room.
+    mail: Cell<Vec<Item>>,
     /// Notifiers that were sent to and not yet called.
     notified: RefCell<VecDeque<Key>>,
     /// Handles that have more to do than one turn allows.
@@ -183,6 +185,7 @@ impl Loop {
             tasks,
             timers: RefCell::new(TimerHeap::new()),
             due: RefCell::default(),
+            mail: Cell::default(),
             notified: RefCell::default(),
             resuming: RefCell::default(),
             late: RefCell::default(),
@@ -628,15 +631,16 @@ impl LoopInner {
 
     /// Sorts what other threads left: notifiers by creation, closures in the order of their arrival.
     fn take_mail(&self) {
-        let mut items = Vec::new();
-        self.mailbox.take(&mut items);
-        if items.is_empty() {
+        if !self.mailbox.is_filled() {
             return;
         }
-        let mut notified = Vec::new();
-        for item in items {
+        let mut items = self.mail.take();
+        self.mailbox.take(&mut items);
+        let mut notified = self.notified.borrow_mut();
+        let earlier = notified.len();
+        for item in items.drain(..) {
             match item {
-                Item::Notify(key) => notified.push(key),
+                Item::Notify(key) => notified.push_back(key),
                 Item::Wake(key) => self.tasks.push_ready(key),
                 Item::Post(post) => {
                     self.queue(Pending {
@@ -647,8 +651,8 @@ impl LoopInner {
                 }
             }
         }
-        self.handles.sort_by_creation(&mut notified);
-        self.notified.borrow_mut().extend(notified);
+        self.handles.sort_by_creation(&mut notified.make_contiguous()[earlier..]);
+        self.mail.set(items);
     }
 
     /// Calls what the I/O callbacks brought about, polls the tasks that they woke, and looks after

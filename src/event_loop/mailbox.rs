@@ -115,7 +115,7 @@ impl Mailbox {
         }
     }
 
-    /// Moves everything that arrived into `taken`, which must be empty.
+    /// Moves everything that arrived into `taken`, which must be empty and whose room is used for what comes next.
     pub(crate) fn take(&self, taken: &mut Vec<Item>) {
         debug_assert!(taken.is_empty());
         if !self.filled.load(Ordering::SeqCst) {

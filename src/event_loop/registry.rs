@@ -121,14 +121,13 @@ impl Registry {
         self.entries.borrow().slots.is_empty()
     }
 
-    /// Puts the keys of handles that exist into the order of creation, and drops the others.
-    pub(crate) fn sort_by_creation(&self, keys: &mut Vec<Key>) {
+    /// Puts keys into the order in which their handles were created, those of handles that are gone first.
+    pub(crate) fn sort_by_creation(&self, keys: &mut [Key]) {
         let entries = self.entries.borrow();
         let serial = |key: &Key| {
             entries.slots.get(key.slot()).filter(|entry| entry.key == *key).map(|e| e.serial)
         };
-        keys.retain(|key| serial(key).is_some());
-        keys.sort_by_key(serial);
+        keys.sort_unstable_by_key(serial);
     }
 
     /// All handles there are now, in the order of creation.

@@ -141,6 +141,13 @@ impl Server {
         Server::spawn(command)
     }
 
+    /// One that another program, with arguments of its own, runs: a tracer. The id is then that program's.
+    pub fn start_by(runner: &mut Command, program: &str) -> Server {
+        let mut command = Command::new(runner.get_program());
+        command.args(runner.get_args()).arg(path_of(program)).args(["0", "127.0.0.1"]);
+        Server::spawn(command)
+    }
+
     fn spawn(command: Command) -> Server {
         let example = Example::spawn(command);
         let mut stdout = BufReader::new(example.stdout());

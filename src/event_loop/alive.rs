@@ -16,7 +16,7 @@ pub enum AliveKind {
     /// A callback that is queued and not yet called: a finished request's, or a closure given to
     /// [`defer`](crate::LoopHandle::defer) or [`Remote::post`](crate::Remote::post).
     Callback,
-    /// A spawned task that has not ended.
+    /// A spawned task that has not ended, or the future that [`block_on`](crate::Loop::block_on) waits for.
     Task,
 }
 

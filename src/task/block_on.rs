@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -66,7 +67,7 @@ struct Counted<'a>(&'a Loop);
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.handle().inner().tasks.count_referenced(false);
+        self.0.handle().inner().tasks.set_root(None);
     }
 }
 
@@ -92,6 +93,7 @@ impl Loop {
     ///
     /// # Panics
     /// With what the future or a callback panics with.
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> io::Result<F::Output> {
         let inner = self.handle().inner();
         inner.check_not_running()?;
@@ -99,7 +101,7 @@ impl Loop {
         let waker = WakerPair::new(&inner.mailbox, TaskKey::ROOT);
         waker.shared.mark_scheduled();
         inner.tasks.push_ready(TaskKey::ROOT);
-        inner.tasks.count_referenced(true);
+        inner.tasks.set_root(Some(Location::caller()));
         let _counted = Counted(self);
         let mut root = BlockOn { event_loop: self, future, waker, output: None };
         self.run_for(RunMode::Default, &mut root)?;

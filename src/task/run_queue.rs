@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -101,6 +101,8 @@ pub(crate) struct Tasks {
     yielded: RefCell<Vec<Waker>>,
     /// Tasks that keep the loop alive, the future of `block_on` included.
     referenced: Cell<usize>,
+    /// Where `block_on` was called, while it runs.
+    root: Cell<Option<&'static Location<'static>>>,
     /// What is left of this turn's polls.
     budget: Cell<u32>,
     /// The task that is being polled, and how its waker is told from others.
@@ -117,6 +119,7 @@ impl Tasks {
             ready: RefCell::default(),
             yielded: RefCell::default(),
             referenced: Cell::new(0),
+            root: Cell::new(None),
             budget: Cell::new(budget),
             polled: Cell::new(TaskKey::NONE),
             polled_waker: Cell::new(Identity::NOBODY),
@@ -184,6 +187,12 @@ impl Tasks {
         if was.is_some_and(|was| was != referenced) {
             self.count_referenced(referenced);
         }
+    }
+
+    /// `block_on` was called at `place`, or has ended.
+    pub(crate) fn set_root(&self, place: Option<&'static Location<'static>>) {
+        self.root.set(place);
+        self.count_referenced(place.is_some());
     }
 
     /// One more (or one less) task, or future of `block_on`, that keeps the loop alive.
@@ -302,9 +311,10 @@ impl Tasks {
     pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>) {
         let entries = self.entries.borrow();
         let referenced = entries.iter().map(|(_, entry)| entry).filter(|entry| entry.referenced);
-        reasons.extend(referenced.map(|entry| AliveReason {
+        let places = self.root.get().into_iter().chain(referenced.map(|entry| entry.task.place()));
+        reasons.extend(places.map(|place| AliveReason {
             kind: AliveKind::Task,
-            place: entry.task.place(),
+            place,
             state: "not ended".to_string(),
         }));
     }

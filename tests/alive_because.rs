@@ -277,7 +277,7 @@ fn tasks_are_reasons_until_they_end() {
     let _watchdog = watchdog();
     let event_loop = Loop::new().expect("a loop can be made");
     let (tcp, mut peer) = connected_pair(&event_loop);
-    let (reading, line) = (tcp.clone(), line!() + 1);
+    let (reading, line) = (tcp, line!() + 1);
     event_loop.go(async move { reading.read_once().await.map(drop) });
     let (joined, joined_line) = (event_loop.spawn(future::pending::<()>()), line!());
     let (task, state) = (AliveKind::Task, "not ended");

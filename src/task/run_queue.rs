@@ -196,7 +196,7 @@ impl Tasks {
     }
 
     /// One more (or one less) task, or future of `block_on`, that keeps the loop alive.
-    pub(crate) fn count_referenced(&self, more: bool) {
+    fn count_referenced(&self, more: bool) {
         let count = self.referenced.get();
         self.referenced.set(if more { count + 1 } else { count - 1 });
     }
@@ -253,8 +253,9 @@ impl Tasks {
             tasks.budget.set(tasks.budget.get() - 1);
             shares.deal();
             if key == TaskKey::ROOT {
-                inner.clock.mark_used(); // a task does so in `watch`
-                root.poll();
+                if let Some(place) = tasks.root.get() {
+                    inner.watch(|| ("task", place), || root.poll());
+                }
             } else {
                 tasks.run_one(inner, key);
             }

@@ -1,0 +1,240 @@
+//! The virtual clock: it stands still, and jumps to the next timer when there is nothing else to do.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use luvio::{Idle, Loop, Notifier, RunMode, Timer};
+use support::{connected_pair, expect, pair_with_data, turn, watchdog, with_virtual_loop};
+
+const ZERO: Duration = Duration::ZERO;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Notes the loop's time.
+#[derive(Clone, Default)]
+struct Times(Rc<RefCell<Vec<Duration>>>);
+
+impl Times {
+    fn note(&self, at: Duration) {
+        self.0.borrow_mut().push(at);
+    }
+
+    #[track_caller]
+    fn assert_are(&self, expected: &[Duration]) {
+        assert_eq!(*self.0.borrow(), expected);
+    }
+}
+
+/// L-07: a day of timers runs in a moment, each at its exact time.
+#[test]
+fn a_day_of_timers_takes_a_moment() {
+    let begin = Instant::now();
+    with_virtual_loop(|event_loop| {
+        let ticks = Rc::new(Cell::new(0));
+        let count = Rc::clone(&ticks);
+        let ticking = Timer::new(event_loop);
+        let started = ticking.start(SECOND, SECOND, move |timer| {
+            count.set(count.get() + 1);
+            assert_eq!(timer.event_loop().now(), SECOND * count.get());
+            if count.get() == 24 * 3_600 {
+                timer.close();
+            }
+        });
+        started.expect("a new timer can be started");
+        event_loop.run().expect("the loop runs");
+        assert_eq!(ticks.get(), 24 * 3_600);
+        assert_eq!(event_loop.now(), HOUR * 24);
+    });
+    // It would be a day otherwise.
+    assert!(begin.elapsed() < HOUR);
+}
+
+/// L-17, L-18: the clock moves by jumps to the next timer and not otherwise, whatever the time is outside.
+#[test]
+fn clock_jumps_from_timer_to_timer() {
+    with_virtual_loop(|event_loop| {
+        let times = Times::default();
+        for after in [HOUR, ZERO, SECOND, Duration::from_nanos(1), SECOND] {
+            let times = times.clone();
+            Timer::after(event_loop, after, move |timer| {
+                let event_loop = timer.event_loop();
+                times.note(event_loop.now());
+                thread::sleep(Duration::from_millis(1));
+                event_loop.update_time();
+                assert_eq!(times.0.borrow().last(), Some(&event_loop.now()), "it stands still");
+            });
+        }
+        event_loop.run().expect("the loop runs");
+        times.assert_are(&[ZERO, Duration::from_nanos(1), SECOND, SECOND, HOUR]);
+    });
+}
+
+/// A timer that a callback starts counts from the time at which the callback ran.
+#[test]
+fn timer_started_in_a_callback_counts_from_then() {
+    with_virtual_loop(|event_loop| {
+        let times = Times::default();
+        let notes = times.clone();
+        Timer::after(event_loop, HOUR, move |timer| {
+            Timer::after(timer.event_loop(), SECOND, move |timer| {
+                notes.note(timer.event_loop().now());
+            });
+        });
+        event_loop.run().expect("the loop runs");
+        times.assert_are(&[HOUR + SECOND]);
+    });
+}
+
+/// Tasks sleep by the same clock, and so do time limits and intervals.
+#[test]
+fn tasks_sleep_by_the_virtual_clock() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::builder().virtual_clock().build().expect("a loop can be made");
+    let handle = event_loop.handle().clone();
+    let blocked = event_loop.block_on(async {
+        luvio::sleep(HOUR).await;
+        assert_eq!(handle.now(), HOUR);
+        assert!(luvio::timeout(SECOND, std::future::pending::<()>()).await.is_err());
+        assert_eq!(handle.now(), HOUR + SECOND);
+        let mut interval = luvio::interval(SECOND);
+        for tick in 2..5 {
+            assert_eq!(interval.tick().await, HOUR + SECOND * tick);
+        }
+    });
+    blocked.expect("the loop runs");
+    assert_eq!(event_loop.now(), HOUR + SECOND * 4);
+}
+
+/// The clock does not jump while something is ready: an idle handle, a callback, a task.
+#[test]
+fn clock_does_not_jump_while_there_is_something_to_do() {
+    with_virtual_loop(|event_loop| {
+        Timer::after(event_loop, HOUR, |_| {});
+        let idle = Idle::new(event_loop);
+        idle.start(|_| {}).expect("a new handle can be started");
+        for _ in 0..3 {
+            event_loop.run_mode(RunMode::Once).expect("the loop runs");
+            assert_eq!(event_loop.now(), ZERO, "an idle handle");
+        }
+        idle.close();
+        event_loop.run_mode(RunMode::Once).expect("the loop runs");
+        assert_eq!(event_loop.now(), ZERO, "a handle that is being closed");
+        event_loop.defer(|event_loop| event_loop.defer(|_| {}));
+        event_loop.run_mode(RunMode::Once).expect("the loop runs");
+        assert_eq!(event_loop.now(), ZERO, "a callback");
+        let handle = event_loop.handle().clone();
+        event_loop.go(async move {
+            for _ in 0..3 {
+                luvio::yield_now().await;
+                assert_eq!(handle.now(), ZERO, "a task");
+            }
+        });
+        // A run that may not sleep does not jump either.
+        turn(event_loop);
+        assert_eq!(event_loop.now(), ZERO);
+        event_loop.run().expect("the loop runs");
+        assert_eq!(event_loop.now(), HOUR);
+    });
+}
+
+/// A socket that has something to read is served before the clock jumps to a timer.
+#[test]
+fn sockets_are_served_before_a_jump() {
+    with_virtual_loop(|event_loop| {
+        let read = expect(10);
+        Timer::after(event_loop, Duration::from_nanos(1), {
+            let read = read.clone();
+            move |_| assert_eq!(read.hits(), 10)
+        });
+        let mut peers = Vec::new();
+        for _ in 0..10 {
+            let (tcp, peer) = pair_with_data(event_loop, b"answer");
+            let read = read.clone();
+            tcp.read_start(move |tcp, _| {
+                read.hit();
+                assert_eq!(tcp.event_loop().now(), ZERO);
+                tcp.close();
+            })
+            .expect("a connection can be read");
+            peers.push(peer);
+        }
+        event_loop.run().expect("the loop runs");
+    });
+}
+
+/// While something is active that the outside can finish, the loop waits for it in real time before it jumps, each time;
+/// without such a thing it does not wait.
+#[test]
+fn clock_waits_for_the_outside_before_it_jumps() {
+    const PATIENCE: Duration = Duration::from_millis(5);
+    with_virtual_loop(|event_loop| {
+        let (reading, _peer) = connected_pair(event_loop);
+        reading.read_start(|_, _| {}).expect("a connection can be read");
+        let ticks = Rc::new(Cell::new(0));
+        let count = Rc::clone(&ticks);
+        let ticking = Timer::new(event_loop);
+        let started = ticking.start(HOUR, HOUR, move |timer| {
+            count.set(count.get() + 1);
+            if count.get() == 3 {
+                timer.close();
+                reading.close();
+            }
+        });
+        started.expect("a new timer can be started");
+        let begin = Instant::now();
+        event_loop.run().expect("the loop runs");
+        assert!(begin.elapsed() >= PATIENCE * 3, "{:?}", begin.elapsed());
+        assert_eq!(event_loop.now(), HOUR * 3);
+    });
+}
+
+/// Without a timer a loop with a virtual clock sleeps as any other does, and other threads wake it.
+#[test]
+fn loop_without_timers_blocks_until_it_is_woken() {
+    with_virtual_loop(|event_loop| {
+        let woken = expect(1);
+        let notifier = Notifier::new(event_loop, move |notifier| {
+            woken.hit();
+            notifier.close();
+        });
+        let sender = notifier.expect("a notifier can be made").sender();
+        let (go, going) = mpsc::channel();
+        let other = thread::spawn(move || {
+            going.recv().expect("the loop runs");
+            sender.send()
+        });
+        event_loop.defer(move |_| go.send(()).expect("the thread waits"));
+        event_loop.run().expect("the loop runs");
+        other.join().expect("it ends").expect("the notifier was open");
+        assert_eq!(event_loop.now(), ZERO);
+    });
+}
+
+/// Nor does it turn in vain while a peer takes its time.
+#[test]
+fn loop_without_timers_does_not_spin() {
+    with_virtual_loop(|event_loop| {
+        let turns = Rc::new(Cell::new(0));
+        let count = Rc::clone(&turns);
+        let prepare = luvio::Prepare::new(event_loop);
+        prepare.start(move |_| count.set(count.get() + 1)).expect("a new handle can be started");
+        prepare.unref();
+        let (tcp, mut peer) = connected_pair(event_loop);
+        tcp.read_start(move |tcp, _| drop(tcp.close())).expect("a connection can be read");
+        let other = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20)); // long enough to notice, no more
+            peer.write_all(b"x").map(|()| peer)
+        });
+        event_loop.run().expect("the loop runs");
+        other.join().expect("it ends").expect("it was written");
+        // One for the event that says that the socket can be written, one for the data.
+        assert!(turns.get() <= 3, "{}", turns.get());
+        prepare.close();
+    });
+}

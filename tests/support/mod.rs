@@ -6,13 +6,17 @@
 use std::cell::{Cell, RefCell};
 use std::env;
 use std::fmt::Debug;
+use std::future::Future;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
 use std::process::{self, Command};
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -332,4 +336,72 @@ pub fn misuse<T: Debug>(result: io::Result<T>) -> luvio::Misuse {
 #[cfg(target_os = "linux")]
 pub fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux lists them").count()
+}
+
+/// Polls a future outside of any task, and counts the wakes that it gets.
+#[derive(Default)]
+pub struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub fn new() -> Arc<Wakes> {
+        Arc::default()
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub fn poll<F: Future + Unpin>(self: &Arc<Self>, future: &mut F) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::clone(self));
+        Pin::new(future).poll(&mut Context::from_waker(&waker))
+    }
+
+    /// Turns the loop until the future was woken once more.
+    pub fn wait(&self, event_loop: &Loop) {
+        let before = self.count();
+        while self.count() == before {
+            turn(event_loop);
+        }
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Polls a future once, outside of any task.
+pub fn poll<F: Future + Unpin>(mut future: F) -> Poll<F::Output> {
+    Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What a future yields that is ready.
+#[track_caller]
+pub fn ready<F: Future + Unpin>(future: F) -> F::Output {
+    match poll(future) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it is not ready"),
+    }
+}
+
+/// A listener without a callback on a free port, and its address.
+pub fn listening(event_loop: &LoopHandle) -> (Tcp, SocketAddr) {
+    let server = Tcp::new(event_loop);
+    server.bind("127.0.0.1:0").expect("loopback has a free port");
+    server.listen_only(128).expect("a bound socket can listen");
+    let addr = server.local_addr().expect("a listener has an address");
+    (server, addr)
+}
+
+/// What the panic of `run` says.
+#[track_caller]
+pub fn panic_text<R>(run: impl FnOnce() -> R) -> String {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else {
+        panic!("there was no panic");
+    };
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => payload.downcast::<&str>().expect("a panic with a text").to_string(),
+    }
 }

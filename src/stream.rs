@@ -123,6 +123,9 @@ mod is {
     pub(super) const ROOM_AWAITED: u32 = 1 << 15;
     /// The socket listens; there is no peer to write to.
     pub(super) const LISTENING: u32 = 1 << 16;
+    /// These bits count the connects that failed. A future that one of them cut off must not take a later wait for its own.
+    pub(super) const FAILED_CONNECTS: u32 = 0xfff << 20;
+    pub(super) const ONE_FAILED_CONNECT: u32 = 1 << 20;
 }
 
 /// One stream.
@@ -229,7 +232,8 @@ impl<H: StreamHandle> Stream<H> {
         self.cut_off_reader();
         self.wake_writer();
         let was_reading = self.is(is::READING);
-        self.flags.set(self.flags.get() & (is::PINNED | is::RESUMING));
+        let kept = self.flags.get() & (is::PINNED | is::RESUMING | is::FAILED_CONNECTS);
+        self.flags.set(kept.wrapping_add(is::ONE_FAILED_CONNECT));
         if was_reading {
             self.core.set_active(false);
             self.reader.clear();
@@ -579,35 +583,35 @@ impl<H: StreamHandle> Stream<H> {
     /// Reads once for a task, into the loop's buffer, which `take` gets to see; empty at the end of the
     /// stream. Nothing is read, and no buffer held, before there is something to read.
     ///
-    /// `waits` belongs to the future: true while it is the one for which this stream waits.
+    /// `wait` belongs to the future: the [wait](Stream::current_wait) that is its own, 0 if there is none.
     #[inline]
     pub(crate) fn poll_read<R>(
         &self,
-        waits: &mut bool,
+        wait: &mut u32,
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
-        ready!(self.poll_readable(waits, context))?;
+        ready!(self.poll_readable(wait, context))?;
         if let Some(mut buffer) = self.core.event_loop().inner().lend_buffer() {
-            if let Some(received) = self.receive_awaited(waits, &mut buffer) {
+            if let Some(received) = self.receive_awaited(wait, &mut buffer) {
                 return Poll::Ready(received.map(|length| take(&buffer[..length])));
             }
         }
-        self.poll_read_again(waits, context, take)
+        self.poll_read_again(wait, context, take)
     }
 
     /// There was nothing after all, or the buffer of the loop is lent already.
     #[cold]
     fn poll_read_again<R>(
         &self,
-        waits: &mut bool,
+        wait: &mut u32,
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
         loop {
-            ready!(self.poll_readable(waits, context))?;
+            ready!(self.poll_readable(wait, context))?;
             let mut buffer = self.core.event_loop().inner().new_buffer();
-            if let Some(received) = self.receive_awaited(waits, &mut buffer) {
+            if let Some(received) = self.receive_awaited(wait, &mut buffer) {
                 return Poll::Ready(received.map(|length| take(&buffer[..length])));
             }
         }
@@ -615,29 +619,34 @@ impl<H: StreamHandle> Stream<H> {
 
     /// The future that waited for data is gone; what arrives stays with the system.
     #[inline]
-    pub(crate) fn stop_awaiting(&self, waits: &mut bool) {
-        if mem::take(waits) && self.is(is::AWAITED) {
+    pub(crate) fn stop_awaiting(&self, wait: &mut u32) {
+        let own = mem::take(wait);
+        if own != 0 && own == self.current_wait() {
             self.forget_reader();
         }
     }
 
+    /// What tells the wait for data that is under way from earlier ones.
+    #[inline]
+    fn current_wait(&self) -> u32 {
+        self.flags.get() & (is::AWAITED | is::FAILED_CONNECTS)
+    }
+
     /// Waits until a read may find something.
     #[inline]
-    fn poll_readable(&self, waits: &mut bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_readable(&self, wait: &mut u32, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let inner = self.core.event_loop().inner();
         // A connected stream is open. Nobody but this future reads, nothing failed: the usual case.
-        let own = if *waits { is::AWAITED } else { 0 };
-        if self.flags.get() & (is::CONNECTED | is::READING | is::AWAITED | is::BROKEN)
-            != is::CONNECTED | own
-        {
-            ready!(self.check_await(waits))?;
+        let relevant = is::CONNECTED | is::READING | is::AWAITED | is::BROKEN | is::FAILED_CONNECTS;
+        if self.flags.get() & relevant != is::CONNECTED | *wait {
+            ready!(self.check_await(wait))?;
         }
         if self.has(is::CONNECTED | is::READABLE) && may_go_on(context) {
             return Poll::Ready(Ok(()));
         }
-        if !*waits {
-            *waits = true;
+        if *wait == 0 {
             self.set(is::AWAITED);
+            *wait = self.current_wait();
             inner.count_outside(true);
         }
         self.awaiting.wait(&inner.tasks, context);
@@ -646,41 +655,40 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Whether a future may wait for data or go on doing so.
     #[cold]
-    fn check_await(&self, waits: &mut bool) -> Poll<io::Result<()>> {
-        if *waits && !self.is(is::AWAITED) {
-            // Cut off, by close or by a connect that failed.
-            *waits = false;
-            return Poll::Ready(Err(Canceled.into()));
-        }
-        if !*waits {
+    fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
+        if *wait == 0 {
             self.check_can_read()?;
             self.cut_off_reader();
+        } else if *wait != self.current_wait() {
+            // Cut off, by close or by a connect that failed.
+            *wait = 0;
+            return Poll::Ready(Err(Canceled.into()));
         }
         Poll::Ready(Ok(()))
     }
 
     /// A read for a task. `None` if there was nothing after all.
     #[inline]
-    fn receive_awaited(&self, waits: &mut bool, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+    fn receive_awaited(&self, wait: &mut u32, buffer: &mut [u8]) -> Option<io::Result<usize>> {
         match self.receive_simply(buffer) {
             Ok(length) => {
-                self.stop_awaiting(waits);
+                self.stop_awaiting(wait);
                 Some(Ok(length))
             }
-            Err(attempt) => self.receive_awaited_unusual(waits, buffer, attempt),
+            Err(attempt) => self.receive_awaited_unusual(wait, buffer, attempt),
         }
     }
 
     #[cold]
     fn receive_awaited_unusual(
         &self,
-        waits: &mut bool,
+        wait: &mut u32,
         buffer: &mut [u8],
         attempt: Option<io::Result<usize>>,
     ) -> Option<io::Result<usize>> {
         let first = attempt.unwrap_or_else(|| self.attempt_to_receive(buffer));
         let received = self.receive_after(first, buffer).transpose()?;
-        self.stop_awaiting(waits);
+        self.stop_awaiting(wait);
         if received.is_err() {
             self.set(is::BROKEN);
         }
@@ -1158,18 +1166,19 @@ impl<H: StreamHandle> Stream<H> {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let mut waits = self.has(is::AWAITED | is::AWAITED_BY_TRAIT);
+        let is_waiting = self.has(is::AWAITED | is::AWAITED_BY_TRAIT);
+        let mut wait = if is_waiting { self.current_wait() } else { 0 };
         let received = loop {
-            match self.poll_readable(&mut waits, context) {
+            match self.poll_readable(&mut wait, context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(err)) => break Poll::Ready(Err(err)),
                 Poll::Pending => break Poll::Pending,
             }
-            if let Some(received) = self.receive_awaited(&mut waits, buffer) {
+            if let Some(received) = self.receive_awaited(&mut wait, buffer) {
                 break Poll::Ready(received);
             }
         };
-        if waits {
+        if wait != 0 {
             self.set(is::AWAITED_BY_TRAIT);
         }
         received

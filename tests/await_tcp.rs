@@ -377,6 +377,34 @@ fn a_failed_connect_cancels_a_read() {
     }
 }
 
+/// Z-05: a read that was cut off and finds out only later does not get in the way of the one that waits by then.
+#[test]
+fn a_read_that_was_cut_off_leaves_later_ones_alone() {
+    for is_polled in [false, true] {
+        with_loop(|event_loop| {
+            let (server, addr) = listening(event_loop);
+            let tcp = Tcp::new(event_loop);
+            let refused = tcp.connect(refusing_addr());
+            let mut cut_off = tcp.read_once();
+            assert!(poll(&mut cut_off).is_pending());
+            assert!(event_loop.block_on(refused).unwrap().is_err());
+
+            event_loop.block_on(tcp.connect(addr)).unwrap().unwrap();
+            let wakes = Wakes::new();
+            let mut waiting = tcp.read_once();
+            assert!(wakes.poll(&mut waiting).is_pending());
+            if is_polled {
+                assert_canceled(ready(cut_off));
+            } else {
+                drop(cut_off);
+            }
+            server.accept().unwrap().write(b"data");
+            wakes.wait(event_loop);
+            assert_eq!(ready(waiting).unwrap().as_deref(), Some(&b"data"[..]));
+        });
+    }
+}
+
 /// Z-05, rule 7: when the loop is dropped, the tasks that read are dropped, and reads held elsewhere end with Canceled.
 #[test]
 fn dropping_the_loop_ends_reads() {

@@ -83,13 +83,13 @@ impl Tcp {
 /// The part that all reading futures have.
 struct Reading<'a> {
     tcp: &'a Tcp,
-    /// True while the stream waits for this one.
-    waits: bool,
+    /// Tells the stream's wait for this one from others. 0 if there is none.
+    wait: u32,
 }
 
 impl<'a> Reading<'a> {
     fn new(tcp: &'a Tcp) -> Reading<'a> {
-        Reading { tcp, waits: false }
+        Reading { tcp, wait: 0 }
     }
 
     fn poll<R>(
@@ -97,13 +97,13 @@ impl<'a> Reading<'a> {
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
-        self.tcp.stream().poll_read(&mut self.waits, context, take)
+        self.tcp.stream().poll_read(&mut self.wait, context, take)
     }
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        self.tcp.stream().stop_awaiting(&mut self.waits);
+        self.tcp.stream().stop_awaiting(&mut self.wait);
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod support;
 
+#[cfg(target_os = "linux")]
+use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, pending};
 use std::io::{self, Read, Write};
@@ -13,7 +15,9 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
-use luvio::{Loop, Misuse, Request, Tcp, is_canceled, sleep, timeout, yield_now};
+#[cfg(target_os = "linux")]
+use luvio::Request;
+use luvio::{Loop, Misuse, Tcp, is_canceled, sleep, timeout, yield_now};
 use socket2::SockRef;
 use support::{
     Drops, Journal, Wakes, accepted_pair, connected_pair, expect, fill, listening, misuse,
@@ -930,33 +934,35 @@ fn writes_and_shutdowns_fail_in_their_await() {
     });
 }
 
-/// Every operation of a stream that waits, with the stream: a connect that is not answered, a write, a shutdown and a
-/// finish behind a full buffer, and the drain of its queue.
+/// An operation that waits, and what it waits for.
 #[cfg(target_os = "linux")]
-fn waiting(event_loop: &Loop) -> Vec<(&'static str, Tcp, Request<()>, Box<dyn std::any::Any>)> {
-    let full = || {
+struct Waiting {
+    name: &'static str,
+    tcp: Tcp,
+    request: Request<()>,
+    peer: Box<dyn Any>,
+}
+
+/// Every operation of a stream that may have to wait: a write, a shutdown and a finish behind a full buffer, the drain of
+/// such a queue, and a connect that is not answered.
+#[cfg(target_os = "linux")]
+fn waiting(event_loop: &Loop) -> Vec<Waiting> {
+    let behind_full_buffer = |name, start: fn(&Tcp) -> Request<()>| {
         let (tcp, peer) = connected_pair(event_loop);
         fill(&tcp);
         tcp.set_high_water(0);
-        (tcp, Box::new(peer) as Box<dyn std::any::Any>)
+        Waiting { name, request: start(&tcp), tcp, peer: Box::new(peer) }
     };
-    let operations: [(&str, fn(&Tcp) -> Request<()>); 4] = [
-        ("write", |tcp| tcp.write(b"x")),
-        ("shutdown", Tcp::shutdown),
-        ("finish", Tcp::finish),
-        ("drained", Tcp::drained),
-    ];
-    let mut all = Vec::new();
-    for (name, start) in operations {
-        let (tcp, peer) = full();
-        let request = start(&tcp);
-        all.push((name, tcp, request, peer));
-    }
     let nobody = support::unanswering();
     let tcp = Tcp::new(event_loop);
     let request = tcp.connect(nobody.addr);
-    all.push(("connect", tcp, request, Box::new(nobody)));
-    all
+    vec![
+        behind_full_buffer("write", |tcp| tcp.write(b"x")),
+        behind_full_buffer("shutdown", Tcp::shutdown),
+        behind_full_buffer("finish", Tcp::finish),
+        behind_full_buffer("drained", Tcp::drained),
+        Waiting { name: "connect", tcp, request, peer: Box::new(nobody) },
+    ]
 }
 
 /// Z-05: closing the handle ends every operation that is awaited on it with Canceled.
@@ -964,7 +970,7 @@ fn waiting(event_loop: &Loop) -> Vec<(&'static str, Tcp, Request<()>, Box<dyn st
 #[cfg(target_os = "linux")]
 fn closing_cancels_every_operation() {
     with_loop(|event_loop| {
-        for (name, tcp, request, _peer) in waiting(event_loop) {
+        for Waiting { name, tcp, request, peer: _peer } in waiting(event_loop) {
             let result = cut_short(event_loop, request, move || {
                 tcp.close();
             });
@@ -984,7 +990,7 @@ fn dropping_the_loop_ends_every_operation() {
     let mut peers = Vec::new();
     let in_tasks = waiting(&event_loop);
     let count = in_tasks.len();
-    for (_, tcp, request, peer) in in_tasks {
+    for Waiting { tcp, request, peer, .. } in in_tasks {
         let token = drops.token();
         peers.push(peer);
         event_loop.spawn(async move {
@@ -994,13 +1000,13 @@ fn dropping_the_loop_ends_every_operation() {
         });
     }
     let mut held = waiting(&event_loop);
-    for (name, _, request, _) in &mut held[1..] {
+    for Waiting { name, request, .. } in &mut held[1..] {
         assert!(poll(request).is_pending(), "{name}");
     }
     turn(&event_loop);
     drop(event_loop);
     assert_eq!(drops.count(), count);
-    for (name, _tcp, request, _peer) in held {
+    for Waiting { name, request, tcp: _tcp, peer: _peer } in held {
         assert!(request.is_finished(), "{name}");
         assert!(ready(request).is_err_and(|err| is_canceled(&err)), "{name}");
     }
@@ -1012,7 +1018,7 @@ fn dropping_the_loop_ends_every_operation() {
 #[cfg(target_os = "linux")]
 fn dropping_an_await_gives_up_only_what_does_no_harm() {
     with_loop(|event_loop| {
-        for (name, tcp, mut request, _peer) in waiting(event_loop) {
+        for Waiting { name, tcp, mut request, peer: _peer } in waiting(event_loop) {
             assert!(poll(&mut request).is_pending());
             let before = event_loop.alive_because().len();
             drop(request);

@@ -442,7 +442,9 @@ impl<T> Ticket<T> {
 
 impl<T> Cancel for Ticket<T> {
     fn cancel(&self) -> bool {
-        !self.finished.get() && self.origin.owner().is_some_and(|owner| owner.cancel(self.id()))
+        // What its handle's close has cut short is cancelled already.
+        let cancel = |owner: Rc<dyn Object>| !owner.core().is_closing() && owner.cancel(self.id());
+        !self.finished.get() && self.origin.owner().is_some_and(cancel)
     }
 }
 

@@ -304,6 +304,24 @@ fn a_connect_can_be_cancelled_by_its_canceler() {
     });
 }
 
+/// TC-14: a cancelled connect whose handle is then closed is still reported, before the close.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_cancelled_connect_is_reported_before_the_close() {
+    with_loop(|event_loop| {
+        let nobody = support::unanswering();
+        for is_cancelled in [true, false] {
+            let (tcp, journal) = (Tcp::new(event_loop), Journal::new());
+            let canceler = tcp.connect(nobody.addr).then(journal.result("connect"));
+            assert_eq!(is_cancelled && canceler.cancel(), is_cancelled);
+            tcp.close().then(journal.result("close"));
+            assert!(!canceler.cancel(), "it is too late");
+            event_loop.run().unwrap();
+            journal.assert_is(&["connect canceled", "close ok"]);
+        }
+    });
+}
+
 /// A canceler that is dropped cancels nothing, and one that is kept is of no use after the end.
 #[test]
 fn a_canceler_does_nothing_by_itself() {

@@ -593,6 +593,47 @@ fn a_panic_in_the_closing_phase_leaves_the_rest_for_the_next_run() {
 
 // ---- the loop is gone ---------------------------------------------------------------------------------------------
 
+/// Rule 7: dropping the loop calls no callback and drops all of them: those that wait for an end, those queued, those of a
+/// close; what they captured meets a loop that is gone.
+#[test]
+fn dropping_the_loop_drops_callbacks_uncalled() {
+    let _watchdog = watchdog();
+    struct Last(Tcp, Rc<Cell<usize>>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            assert_eq!(misuse(ready(self.0.write(b"x"))), Misuse::LoopGone);
+            self.1.set(self.1.get() + 1);
+        }
+    }
+    let event_loop = Loop::new().unwrap();
+    let dropped = Rc::new(Cell::new(0));
+    let (tcp, _peer) = full(&event_loop);
+    tcp.set_high_water(0);
+    let (_server, addr) = listening(&event_loop);
+    let connecting = Tcp::new(&event_loop);
+    let (quick, _other_peer) = connected_pair(&event_loop);
+    let closing = Tcp::new(&event_loop);
+    let requests = [
+        connecting.connect(addr),
+        tcp.write(b"x"),
+        tcp.shutdown(),
+        tcp.drained(),
+        tcp.finish(),
+        quick.write(b"x"),
+        closing.close(),
+    ];
+    let count = requests.len();
+    for request in requests {
+        let last = Last(tcp.clone(), Rc::clone(&dropped));
+        request.then(move |_| {
+            let _last = &last;
+            unreachable!("the loop is dropped")
+        });
+    }
+    drop(event_loop);
+    assert_eq!(dropped.get(), count);
+}
+
 /// Rule 7: a request that is still held when its loop is gone has ended, with Canceled unless it had ended before; nothing
 /// is called any more, and cancelling does nothing.
 #[test]

@@ -109,7 +109,7 @@ fn a_callback_hears_of_the_end_once_and_is_dropped() {
     });
 }
 
-/// Between the end of an operation and its callback, `then` can still be told: the request has kept the result.
+/// Z-02: a request that is over keeps its result for a task that asks turns later.
 #[test]
 fn a_request_keeps_its_result_until_somebody_asks() {
     with_loop(|event_loop| {
@@ -195,12 +195,7 @@ fn a_request_that_is_over_is_ready_at_the_first_poll() {
     with_loop(|event_loop| {
         let journal = Journal::new();
         for (name, request) in ended(event_loop) {
-            let result = match poll(request) {
-                std::task::Poll::Ready(result) => result,
-                // A close that nobody awaited before has nothing to keep its end for it but the task's next poll.
-                std::task::Poll::Pending => panic!("{name} is over"),
-            };
-            journal.result(name)(result);
+            journal.result(name)(ready(request));
         }
         journal.assert_is(&HOW_THEY_ENDED);
     });
@@ -286,8 +281,8 @@ fn a_connect_can_be_cancelled_by_its_request() {
     });
 }
 
-/// TC-14: a connect that has a callback is cancelled by the canceler, which `then` returned; so is one in a task that is
-/// waiting.
+/// TC-14: a connect that has a callback is cancelled by the canceler that `then` returned; the callback hears of it in a
+/// later pass.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_connect_can_be_cancelled_by_its_canceler() {

@@ -950,6 +950,8 @@ fn waiting(event_loop: &Loop) -> Vec<Waiting> {
     let behind_full_buffer = |name, start: fn(&Tcp) -> Request<()>| {
         let (tcp, peer) = connected_pair(event_loop);
         fill(&tcp);
+        // More than the kernel may still find room for.
+        tcp.write(vec![b'f'; 1 << 20]);
         tcp.set_high_water(0);
         Waiting { name, request: start(&tcp), tcp, peer: Box::new(peer) }
     };

@@ -366,6 +366,11 @@ impl<H: StreamHandle> Drop for Loan<'_, H> {
 /// The last one who held the handle let go of it.
 impl<H: StreamHandle> Drop for Stream<H> {
     fn drop(&mut self) {
+        // The waits of the futures-io traits do not end by themselves.
+        if self.is(is::AWAITED) {
+            self.forget_reader();
+        }
+        self.stop_awaiting_room();
         self.drop_socket();
     }
 }
@@ -1124,13 +1129,18 @@ impl<H: StreamHandle> Stream<H> {
 
     /// There is room, or there never will be.
     fn wake_writer(&self) {
-        if !self.is(is::ROOM_AWAITED) {
-            return;
-        }
-        self.unset(is::ROOM_AWAITED);
-        if let Some(waker) = self.pop_with(|outgoing| outgoing.writer.take()) {
+        if let Some(waker) = self.stop_awaiting_room() {
             waker.wake();
         }
+    }
+
+    fn stop_awaiting_room(&self) -> Option<Waker> {
+        if !self.is(is::ROOM_AWAITED) {
+            return None;
+        }
+        self.unset(is::ROOM_AWAITED);
+        self.core.event_loop().inner().count_outside(false);
+        self.pop_with(|outgoing| outgoing.writer.take())
     }
 
     fn finish_drains(&self) {
@@ -1238,7 +1248,10 @@ impl<H: StreamHandle> Stream<H> {
         let waker = context.waker().clone();
         let mut replaced = None;
         self.with_outgoing(|outgoing| replaced = outgoing.writer.replace(waker));
-        self.set(is::ROOM_AWAITED);
+        if !self.is(is::ROOM_AWAITED) {
+            self.set(is::ROOM_AWAITED);
+            self.core.event_loop().inner().count_outside(true);
+        }
         drop(replaced);
     }
 }

@@ -11,12 +11,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join;
 use futures::io::{self as fio, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor};
 use futures::{Stream, StreamExt};
-use luvio::{Loop, Misuse, Tcp, interval, is_canceled};
+use luvio::{Loop, Misuse, Tcp, interval, is_canceled, timeout};
 use socket2::SockRef;
 use support::{
     Drops, Wakes, accepted_pair, connected_pair, expect, fill, listening, misuse, pair_with_data,
@@ -191,6 +191,26 @@ fn a_read_beside_another_reader_is_refused() {
         peer.write_all(b"data").unwrap();
         let data = event_loop.block_on(waiting).unwrap().unwrap();
         assert_eq!(data.as_deref(), Some(&b"data"[..]));
+    });
+}
+
+/// A wait by the trait whose stream was dropped is forgotten: a loop with a virtual clock waits for nobody any more. (It
+/// would take five milliseconds a turn otherwise, and more than a test may take in all.)
+#[test]
+fn a_wait_whose_stream_was_dropped_is_forgotten() {
+    with_virtual_loop(|event_loop| {
+        let (mut reader, _peer) = connected_pair(event_loop);
+        assert!(poll(reader.read(&mut [0])).is_pending());
+        let (writer, _other_peer) = connected_pair(event_loop);
+        fill_by_trait(&writer, &Wakes::new());
+        drop((reader, writer));
+        event_loop
+            .block_on(async {
+                for _ in 0..30_000 {
+                    luvio::sleep(Duration::from_secs(1)).await;
+                }
+            })
+            .unwrap();
     });
 }
 
@@ -518,6 +538,28 @@ fn a_flush_is_no_success_after_a_write_failed() {
         let flush = event_loop.block_on(flush(&tcp)).unwrap();
         assert_eq!(misuse(flush), Misuse::ShutDown);
         assert!(ready(close(&tcp)).is_err());
+    });
+}
+
+/// With a virtual clock, too, a write that waits gets its five milliseconds of real time before time is over.
+#[test]
+fn a_virtual_clock_is_patient_with_a_write() {
+    with_virtual_loop(|event_loop| {
+        let (tcp, _peer) = connected_pair(event_loop);
+        fill_by_trait(&tcp, &Wakes::new());
+        let block = [b'f'; 64 * 1024];
+        let begin = Instant::now();
+        let writing = async {
+            let endless = async {
+                loop {
+                    (&tcp).write_all(&block).await.unwrap();
+                }
+            };
+            timeout(Duration::from_secs(3600), endless).await
+        };
+        let result: Result<(), _> = event_loop.block_on(writing).unwrap();
+        assert!(result.is_err());
+        assert!(begin.elapsed() >= Duration::from_millis(5));
     });
 }
 

@@ -21,7 +21,7 @@ use crate::task::{AcceptNext, Interval};
 ///
 /// As with every reader, only one may wait at a time: see [`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading). A
 /// wait by this trait does not keep other readers out, since it cannot be known whether it is still wanted; they take
-/// over, and it fails when it is polled again.
+/// over, and it fails when it is polled again. Closing the handle ends a wait with [`Canceled`](crate::Canceled).
 impl AsyncRead for &Tcp {
     fn poll_read(
         self: Pin<&mut Self>,

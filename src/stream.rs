@@ -123,6 +123,9 @@ mod is {
     pub(super) const ROOM_AWAITED: u32 = 1 << 15;
     /// The socket listens; there is no peer to write to.
     pub(super) const LISTENING: u32 = 1 << 16;
+    /// Close cut off a read, or a write, of the futures-io traits, whose next poll is to say so.
+    pub(super) const READ_CUT_OFF: u32 = 1 << 17;
+    pub(super) const WRITE_CUT_OFF: u32 = 1 << 18;
     /// These bits count the connects that failed. A future that one of them cut off must not take a later wait for its own.
     pub(super) const FAILED_CONNECTS: u32 = 0xfff << 20;
     pub(super) const ONE_FAILED_CONNECT: u32 = 1 << 20;
@@ -248,9 +251,17 @@ impl<H: StreamHandle> Stream<H> {
     /// The first step of closing: the socket goes, the requests stay for the closing phase.
     pub(crate) fn release(&self) {
         self.stop_connect_limit();
+        let mut kept = is::SHOWN | is::RESUMING | is::READ_CUT_OFF | is::WRITE_CUT_OFF;
+        kept &= self.flags.get();
+        if self.has(is::AWAITED | is::AWAITED_BY_TRAIT) {
+            kept |= is::READ_CUT_OFF;
+        }
+        if self.is(is::ROOM_AWAITED) {
+            kept |= is::WRITE_CUT_OFF;
+        }
         self.cut_off_reader();
         self.wake_writer();
-        self.flags.set(self.flags.get() & (is::SHOWN | is::RESUMING));
+        self.flags.set(kept);
         self.drop_socket();
     }
 
@@ -1176,6 +1187,7 @@ impl<H: StreamHandle> Stream<H> {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        self.check_not_cut_off(is::READ_CUT_OFF)?;
         let is_waiting = self.has(is::AWAITED | is::AWAITED_BY_TRAIT);
         let mut wait = if is_waiting { self.current_wait() } else { 0 };
         let received = loop {
@@ -1200,6 +1212,7 @@ impl<H: StreamHandle> Stream<H> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check_not_cut_off(is::WRITE_CUT_OFF)?;
         self.check_can_write()?;
         let first = &slices[..slices.len().min(MAX_SLICES)];
         let length = first.iter().map(|slice| slice.len()).sum();
@@ -1221,6 +1234,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Waits until everything accepted for writing is with the kernel.
     pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_not_cut_off(is::WRITE_CUT_OFF)?;
         self.core.check_open()?;
         if self.is(is::CONNECTING | is::QUEUED) {
             self.wait_to_write(context);
@@ -1235,6 +1249,7 @@ impl<H: StreamHandle> Stream<H> {
         origin: Origin,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check_not_cut_off(is::WRITE_CUT_OFF)?;
         if !self.is(is::SHUT) {
             let mut request = self.end_writing(origin);
             if request.is_finished() {
@@ -1253,6 +1268,15 @@ impl<H: StreamHandle> Stream<H> {
             self.core.event_loop().inner().count_outside(true);
         }
         drop(replaced);
+    }
+
+    /// An error once if there was a wait when the handle was closed.
+    fn check_not_cut_off(&self, cut_off: u32) -> Result<(), Canceled> {
+        if self.is(cut_off) {
+            self.unset(cut_off);
+            return Err(Canceled);
+        }
+        Ok(())
     }
 }
 

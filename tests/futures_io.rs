@@ -541,6 +541,59 @@ fn a_flush_is_no_success_after_a_write_failed() {
     });
 }
 
+/// Z-05: closing the handle ends every wait with Canceled; what begins later says that the handle is closed.
+#[test]
+fn closing_the_handle_cancels_every_wait() {
+    with_loop(|event_loop| {
+        for name in ["write", "flush", "close"] {
+            let (tcp, _peer) = connected_pair(event_loop);
+            fill(&tcp);
+            let start = || -> Pin<Box<dyn Future<Output = io::Result<()>> + '_>> {
+                match name {
+                    "write" => Box::pin(async { write(&tcp, b"x").await.map(drop) }),
+                    "flush" => Box::pin(flush(&tcp)),
+                    _ => Box::pin(close(&tcp)),
+                }
+            };
+            let [reader, writer] = [Wakes::new(), Wakes::new()];
+            let mut waiting = start();
+            assert!(writer.poll(&mut waiting).is_pending());
+            assert!(reader.poll(&mut (&tcp).read(&mut [0])).is_pending());
+            Tcp::close(&tcp);
+            assert_eq!((reader.count(), writer.count()), (1, 1), "{name}");
+            assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
+            assert!(ready(waiting).is_err_and(|err| is_canceled(&err)), "{name}");
+            assert_eq!(misuse(ready((&tcp).read(&mut [0]))), Misuse::Closing);
+            assert_eq!(misuse(ready(start())), Misuse::Closing);
+        }
+    });
+}
+
+/// Z-05, rule 7: when the loop is dropped, tasks that read and write are dropped, and waits elsewhere end with Canceled.
+#[test]
+fn dropping_the_loop_ends_every_wait() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::new().unwrap();
+    let (in_task, _peer) = connected_pair(&event_loop);
+    let (tcp, _other_peer) = connected_pair(&event_loop);
+    let drops = Drops::new();
+    let token = drops.token();
+    event_loop.spawn(async move {
+        token.keep();
+        (&in_task).read(&mut [0]).await
+    });
+    let wakes = Wakes::new();
+    turn(&event_loop);
+    fill_by_trait(&tcp, &wakes);
+    assert!(wakes.poll(&mut (&tcp).read(&mut [0])).is_pending());
+    drop(event_loop);
+    assert_eq!(drops.count(), 1);
+    assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
+    assert!(ready(write(&tcp, b"x")).is_err_and(|err| is_canceled(&err)));
+    assert_eq!(misuse(ready((&tcp).read(&mut [0]))), Misuse::LoopGone);
+    assert_eq!(misuse(ready(write(&tcp, b"x"))), Misuse::LoopGone);
+}
+
 /// With a virtual clock, too, a write that waits gets its five milliseconds of real time before time is over.
 #[test]
 fn a_virtual_clock_is_patient_with_a_write() {

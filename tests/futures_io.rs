@@ -206,7 +206,7 @@ fn a_wait_whose_stream_was_dropped_is_forgotten() {
         drop((reader, writer));
         event_loop
             .block_on(async {
-                for _ in 0..30_000 {
+                for _ in 0..20_000 {
                     luvio::sleep(Duration::from_secs(1)).await;
                 }
             })

@@ -56,6 +56,9 @@ use crate::task::{NoRoot, Root, Tasks};
 /// libuv's number. What is still left then waits for the next turn, which does not sleep.
 const SETTLE_ROUNDS: u32 = 8;
 
+/// When so many timers or more are due, so many are looked at together before they run.
+const TIMERS_AHEAD: usize = 16;
+
 /// How long a virtual clock waits in real time for what the outside may still bring.
 const VIRTUAL_PATIENCE: Duration = Duration::from_millis(5);
 
@@ -696,12 +699,30 @@ impl LoopInner {
     fn run_timers(&self) {
         let now = self.clock.now();
         self.timers.borrow_mut().collect_due(now, &mut self.due.borrow_mut());
+        let mut looked_at = 0;
         while let Some(key) = pop(&self.due) {
+            if looked_at == 0 {
+                looked_at = TIMERS_AHEAD;
+                self.look_at_due_timers(TIMERS_AHEAD);
+            }
+            looked_at -= 1;
             let timer = self.timers.borrow_mut().remove(key);
             if let Some(timer) = timer {
                 timer.expire();
             }
         }
+    }
+
+    /// Has the memory of the timers that are next on its way: with very many of them it has to be waited for, and these
+    /// waits, unlike those of the callbacks, can overlap.
+    fn look_at_due_timers(&self, count: usize) {
+        let due = self.due.borrow();
+        if due.len() < count {
+            return;
+        }
+        let timers = self.timers.borrow();
+        let ahead = due.iter().take(count).filter_map(|&key| timers.get(key));
+        std::hint::black_box(ahead.map(Rc::strong_count).sum::<usize>());
     }
 
     /// True if nothing that is ready has to be looked after, and there is something to wait for.

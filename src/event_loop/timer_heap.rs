@@ -1,14 +1,14 @@
 //! Ordered deadlines: which timer is due next. A pure data structure, without clock, I/O or callbacks.
 //!
-//! A four-ary heap ordered by (due, start order) holds small copyable entries; what an entry stands for lies in a slab
-//! beside it. Starting a timer pushes an entry. Stopping one only frees its slab slot: the entry stays behind in the
-//! heap and is recognised as stale by its sequence number, which no other timer ever has. Stale entries are dropped when
-//! they come to the top, and all at once when they outnumber the live ones, so that both operations cost O(log n) at
-//! most, amortised, and stopping never has to search or to reorder the heap.
+//! A four-ary heap ordered by (due, start order) holds small copyable entries; what an entry stands for lies in a slot
+//! beside it. Starting a timer pushes an entry. Stopping one takes its value out and leaves the entry behind, stale, and
+//! with it the slot. Stale entries are dropped when they come to the top, and all at once when they outnumber the live
+//! ones, so that both operations cost O(log n) at most, amortised, and stopping never has to search or to reorder the heap.
+//!
+//! Whether an entry is stale is written down in a byte for each slot, apart from the values: with a million timers, whose
+//! values lie all over the memory, going through the heap would otherwise wait for that memory at each entry.
 
 use std::collections::VecDeque;
-
-use slab::Slab;
 
 use super::clock::Nanos;
 
@@ -38,67 +38,122 @@ struct Entry {
 }
 
 impl Entry {
-    /// Earlier due first; among equals, earlier started first.
-    fn before(&self, other: &Entry) -> bool {
-        (self.due, self.sequence) < (other.due, other.sequence)
+    /// Earlier due first; among equals, earlier started first. One number, which is compared without branching.
+    #[inline]
+    fn rank(&self) -> u128 {
+        (u128::from(self.due) << 64) | u128::from(self.sequence)
     }
+
+    #[inline]
+    fn before(&self, other: &Entry) -> bool {
+        self.rank() < other.rank()
+    }
+}
+
+/// What a slot is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing.
+    Free,
+    /// A timer whose entry is in the heap.
+    Waiting,
+    /// A timer whose entry has left the heap for the list of those found due.
+    Due,
+    /// The entry of a timer that was stopped.
+    Stale,
 }
 
 struct Armed<T> {
     sequence: u64,
-    /// False once the entry has left the heap for the list of timers found due.
-    in_heap: bool,
-    value: T,
+    /// `None` once the timer has fired or was stopped.
+    value: Option<T>,
 }
 
 /// The started timers, each with a value of its own.
 pub(crate) struct TimerHeap<T> {
     heap: Vec<Entry>,
-    armed: Slab<Armed<T>>,
+    armed: Vec<Armed<T>>,
+    /// One for each of `armed`.
+    states: Vec<State>,
+    free: Vec<u32>,
     next_sequence: u64,
     stale: usize,
 }
 
 impl<T> TimerHeap<T> {
     pub(crate) fn new() -> TimerHeap<T> {
-        TimerHeap { heap: Vec::new(), armed: Slab::new(), next_sequence: 0, stale: 0 }
+        TimerHeap {
+            heap: Vec::new(),
+            armed: Vec::new(),
+            states: Vec::new(),
+            free: Vec::new(),
+            next_sequence: 0,
+            stale: 0,
+        }
     }
 
     /// Starts a timer. Equal deadlines come out in the order of their `insert`.
+    #[inline]
     pub(crate) fn insert(&mut self, due: Nanos, value: T) -> TimerKey {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let slot = self.armed.insert(Armed { sequence, in_heap: true, value }) as u32;
-        self.heap.push(Entry { due, sequence, slot });
-        self.sift_up(self.heap.len() - 1);
+        let armed = Armed { sequence, value: Some(value) };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.armed[slot as usize] = armed;
+                self.states[slot as usize] = State::Waiting;
+                slot
+            }
+            None => self.add_slot(armed),
+        };
+        let entry = Entry { due, sequence, slot };
+        let at = self.heap.len();
+        self.heap.push(entry);
+        // Most timers are due later than those that were started before.
+        if at > 0 && entry.before(&self.heap[(at - 1) / ARITY]) {
+            self.sift_up(at);
+        }
         TimerKey { sequence, slot }
     }
 
-    /// Stops a timer and hands its value back; `None` if it fired or was stopped before.
-    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
-        if !self.is_armed(key) {
-            return None;
-        }
-        let armed = self.armed.remove(key.slot as usize);
-        if armed.in_heap {
-            self.discard_entry(key);
-        }
-        Some(armed.value)
+    #[cold]
+    fn add_slot(&mut self, armed: Armed<T>) -> u32 {
+        let slot = u32::try_from(self.armed.len()).expect("a loop has no room for more timers");
+        self.armed.push(armed);
+        self.states.push(State::Waiting);
+        slot
     }
 
-    /// True until the timer fires or is stopped.
-    pub(crate) fn is_armed(&self, key: TimerKey) -> bool {
-        self.armed.get(key.slot as usize).is_some_and(|armed| armed.sequence == key.sequence)
+    /// Stops a timer and hands its value back; `None` if it fired or was stopped before.
+    #[inline]
+    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
+        let armed = self.armed.get_mut(key.slot as usize)?;
+        if armed.sequence != key.sequence {
+            return None;
+        }
+        let value = armed.value.take()?;
+        if self.states[key.slot as usize] == State::Waiting {
+            self.discard_entry(key);
+        } else {
+            self.release(key.slot);
+        }
+        Some(value)
+    }
+
+    /// The value of a timer, unless it fired or was stopped.
+    pub(crate) fn get(&self, key: TimerKey) -> Option<&T> {
+        let armed = self.armed.get(key.slot as usize)?;
+        armed.value.as_ref().filter(|_| armed.sequence == key.sequence)
     }
 
     /// When the next timer is due that [`collect_due`](TimerHeap::collect_due) has not taken yet.
     pub(crate) fn next_due(&mut self) -> Option<Nanos> {
-        while let Some(top) = self.heap.first() {
-            if self.is_live(top) {
+        while let Some(&top) = self.heap.first() {
+            if self.states[top.slot as usize] == State::Waiting {
                 return Some(top.due);
             }
             self.pop();
-            self.stale -= 1;
+            self.release_stale(top.slot);
         }
         None
     }
@@ -150,7 +205,7 @@ impl<T> TimerHeap<T> {
             !is_due
         });
         self.heapify();
-        taken.sort_unstable_by_key(|entry| (entry.due, entry.sequence));
+        taken.sort_unstable_by_key(Entry::rank);
         due.reserve(taken.len());
         for entry in taken {
             self.hand_over(entry, due);
@@ -159,31 +214,26 @@ impl<T> TimerHeap<T> {
 
     /// An entry that has left the heap because it is due.
     fn hand_over(&mut self, entry: Entry, due: &mut VecDeque<TimerKey>) {
-        let key = TimerKey { sequence: entry.sequence, slot: entry.slot };
-        match self.armed.get_mut(entry.slot as usize) {
-            Some(armed) if armed.sequence == entry.sequence => {
-                armed.in_heap = false;
-                due.push_back(key);
-            }
-            _ => self.stale -= 1,
+        let state = &mut self.states[entry.slot as usize];
+        if *state == State::Waiting {
+            *state = State::Due;
+            due.push_back(TimerKey { sequence: entry.sequence, slot: entry.slot });
+        } else {
+            self.release_stale(entry.slot);
         }
     }
 
     /// How many timers are started and not yet fired or stopped.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.armed.len()
+        self.armed.iter().filter(|armed| armed.value.is_some()).count()
     }
 
     /// Takes every value out, in no particular order.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
-        self.heap.clear();
-        self.stale = 0;
-        self.armed.drain().map(|armed| armed.value).collect()
-    }
-
-    fn is_live(&self, entry: &Entry) -> bool {
-        self.is_armed(TimerKey { sequence: entry.sequence, slot: entry.slot })
+        let armed = std::mem::take(&mut self.armed);
+        *self = TimerHeap { next_sequence: self.next_sequence, ..TimerHeap::new() };
+        armed.into_iter().filter_map(|armed| armed.value).collect()
     }
 
     /// Gets rid of the entry of a timer that was stopped while it was in the heap.
@@ -192,8 +242,10 @@ impl<T> TimerHeap<T> {
         // that succeeds): its entry is often still the last one, and a leaf can go without a trace.
         if self.heap.last().is_some_and(|last| last.sequence == key.sequence) {
             self.heap.pop();
+            self.release(key.slot);
             return;
         }
+        self.states[key.slot as usize] = State::Stale;
         self.stale += 1;
         if self.stale > STALE_FLOOR && self.stale * 2 > self.heap.len() {
             self.rebuild();
@@ -201,13 +253,31 @@ impl<T> TimerHeap<T> {
     }
 
     /// Drops all stale entries and restores the order, in linear time.
+    #[cold]
     fn rebuild(&mut self) {
-        let armed = &self.armed;
-        self.heap.retain(|entry| {
-            armed.get(entry.slot as usize).is_some_and(|a| a.sequence == entry.sequence)
+        let TimerHeap { heap, states, free, .. } = self;
+        heap.retain(|entry| {
+            let state = &mut states[entry.slot as usize];
+            let is_stale = *state == State::Stale;
+            if is_stale {
+                *state = State::Free;
+                free.push(entry.slot);
+            }
+            !is_stale
         });
         self.stale = 0;
         self.heapify();
+    }
+
+    fn release(&mut self, slot: u32) {
+        self.states[slot as usize] = State::Free;
+        self.free.push(slot);
+    }
+
+    fn release_stale(&mut self, slot: u32) {
+        debug_assert_eq!(self.states[slot as usize], State::Stale);
+        self.stale -= 1;
+        self.release(slot);
     }
 
     /// Restores the order of a heap that has none.
@@ -291,7 +361,7 @@ mod tests {
         let first = heap.insert(1, 1);
         assert_eq!(due_at(&mut heap, 1), [1]);
         let second = heap.insert(2, 2);
-        assert!(!heap.is_armed(first) && heap.is_armed(second));
+        assert_eq!((heap.get(first), heap.get(second)), (None, Some(&2)));
         assert_eq!(heap.remove(first), None);
         assert_eq!(heap.remove(second), Some(2));
     }
@@ -302,7 +372,7 @@ mod tests {
         let key = heap.insert(1, 7);
         let mut due = VecDeque::new();
         heap.collect_due(1, &mut due);
-        assert!(heap.is_armed(key));
+        assert_eq!(heap.get(key), Some(&7));
         assert_eq!(heap.next_due(), None);
         assert_eq!(heap.remove(key), Some(7));
         assert_eq!(heap.remove(due[0]), None);

@@ -240,6 +240,34 @@ fn what_arrives_late_in_a_turn_makes_the_descriptor_readable() {
     assert!(!is_readable(&event_loop));
 }
 
+/// RD-24: a duplicate that outlives its handle wakes the loop no more, also if it was made, and the handle closed, while
+/// the descriptor was lent.
+#[test]
+fn duplicate_of_a_closed_handle_does_not_make_the_descriptor_readable() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let server = Tcp::new(&event_loop);
+    server.bind("127.0.0.1:0").expect("loopback has a free port");
+    server.listen(8, |_, _| panic!("announced after the close")).expect("it is bound");
+    let addr = server.local_addr().expect("it is bound");
+    let (client, mut peer) = connected_pair(&event_loop);
+    let duplicates: Vec<_> = [&server, &client]
+        .map(|tcp| {
+            tcp.with_fd(|fd| {
+                tcp.close();
+                fd.try_clone_to_owned().expect("a descriptor is free")
+            })
+        })
+        .into_iter()
+        .map(|duplicate| duplicate.expect("there is a socket"))
+        .collect();
+    event_loop.run().expect("the loop runs");
+    let _waiting = TcpStream::connect(addr).expect("the duplicate still listens");
+    peer.write_all(b"hello").expect("the duplicate is still connected");
+    assert!(!is_readable(&event_loop));
+    drop(duplicates);
+}
+
 /// L-21: the descriptor is that of the loop for as long as it lives, and handles come and go.
 #[test]
 fn descriptor_stays_the_same() {

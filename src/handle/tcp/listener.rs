@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use log::warn;
+use mio::unix::SourceFd;
 
 use super::{Tcp, TcpInner};
 use crate::error::Misuse;
@@ -120,11 +122,11 @@ impl Listener {
             inner.disarm(key);
         }
         let socket = self.socket.take();
-        // If `with_fd` has it in use, it goes when that returns.
-        if let Some(mut socket) = socket {
-            if let Some(socket) = Rc::get_mut(&mut socket) {
-                let _ = inner.poller.with_registry(|registry| registry.deregister(socket));
-            }
+        // If `with_fd` has it in use, it goes when that returns. By its number, since it is shared then; and somebody may
+        // have duplicated it, which would keep the registration alive.
+        if let Some(socket) = socket {
+            let fd = socket.as_raw_fd();
+            let _ = inner.poller.with_registry(|registry| registry.deregister(&mut SourceFd(&fd)));
         }
         drop(self.announced.take());
         self.waiters.wake_all(inner);

@@ -13,10 +13,14 @@ use std::time::Duration;
 use futures::future::{Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{join, pin_mut, select_biased, try_join};
-use luvio::{LoopHandle, Misuse, Notifier, Resume, Tcp, Timer, await_callback, sleep, yield_now};
+use luvio::coroutine::{Coroutine, ResumeError, Resumed, Status};
+use luvio::{
+    JoinHandle, Loop, LoopHandle, Misuse, Notifier, Resume, Tcp, Timer, await_callback,
+    is_canceled, sleep, yield_now,
+};
 use support::{
-    Drops, Journal, accepted_pair, connected_pair, expect, fill, listening, misuse, ready,
-    refusing_addr, turn, with_loop, with_virtual_loop,
+    DropToken, Drops, Journal, accepted_pair, connected_pair, expect, fill, listening, misuse,
+    ready, refusing_addr, turn, watchdog, with_loop, with_virtual_loop,
 };
 
 /// A client in a thread that sends `data`, ends its side, and yields what it gets back.
@@ -512,4 +516,93 @@ fn what_is_over_is_there_now() {
         closing.now_or_never().unwrap().unwrap();
         ready(tcp.close()).unwrap();
     });
+}
+
+// ---- coroutines ---------------------------------------------------------------------------------------------------
+
+/// A coroutine that yields what it reads. It returns the error that ends it, or none at the end of the stream.
+fn chunks(tcp: Tcp, token: DropToken) -> Coroutine<Vec<u8>, (), io::Result<()>> {
+    Coroutine::new(async move |co| {
+        token.keep();
+        while let Some(data) = tcp.read_once().await? {
+            co.yield_(data).await;
+        }
+        Ok(())
+    })
+}
+
+/// A task that waits in `resume_async`.
+fn waiting_for(
+    event_loop: &LoopHandle,
+    chunks: &Coroutine<Vec<u8>, (), io::Result<()>>,
+) -> Resuming {
+    let chunks = chunks.clone();
+    event_loop.spawn(async move { chunks.resume_async(()).await })
+}
+
+type Resuming = JoinHandle<Result<Resumed<Vec<u8>, io::Result<()>>, ResumeError>>;
+
+/// A task that is aborted while it waits for a coroutine that reads leaves it in the middle of the read; the next one who
+/// resumes it gets what has arrived.
+#[test]
+fn a_coroutine_that_reads_goes_on_after_a_cancelled_resume() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        let drops = Drops::new();
+        let chunks = chunks(tcp, drops.token());
+        let first = waiting_for(event_loop, &chunks);
+        turn(event_loop);
+        assert_eq!(chunks.status(), Status::Normal);
+        first.abort();
+        turn(event_loop);
+        assert!(first.is_finished());
+        assert_eq!((chunks.status(), drops.count()), (Status::Suspended, 0));
+        peer.write_all(b"data").unwrap();
+        let second = event_loop.block_on(waiting_for(event_loop, &chunks)).unwrap().unwrap();
+        assert!(matches!(second, Ok(Resumed::Yielded(data)) if data == b"data"));
+        drop(chunks);
+        assert_eq!(drops.count(), 1);
+    });
+}
+
+/// Z-05: closing the handle from which a coroutine reads ends its body with Canceled, and with it the await of the task.
+#[test]
+fn a_coroutine_that_reads_ends_when_its_handle_is_closed() {
+    with_loop(|event_loop| {
+        let (tcp, _peer) = connected_pair(event_loop);
+        let drops = Drops::new();
+        let chunks = chunks(tcp.clone(), drops.token());
+        let task = waiting_for(event_loop, &chunks);
+        turn(event_loop);
+        tcp.close();
+        match event_loop.block_on(task).unwrap().unwrap() {
+            Ok(Resumed::Returned(Err(err))) if is_canceled(&err) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((chunks.status(), drops.count()), (Status::Dead, 1));
+    });
+}
+
+/// L-33: dropping the loop drops the task that waits for a coroutine, and the coroutine with it; one that is held
+/// elsewhere ends with Canceled.
+#[test]
+fn a_coroutine_that_reads_ends_with_the_loop() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::new().unwrap();
+    let drops = Drops::new();
+    let (first, _first_peer) = connected_pair(&event_loop);
+    let (second, _second_peer) = connected_pair(&event_loop);
+    let task = waiting_for(&event_loop, &chunks(first, drops.token()));
+    let held = chunks(second, drops.token());
+    let other_task = waiting_for(&event_loop, &held);
+    turn(&event_loop);
+    assert_eq!(drops.count(), 0);
+    drop(event_loop);
+    assert!(task.is_finished() && other_task.is_finished());
+    assert_eq!((held.status(), drops.count()), (Status::Suspended, 1));
+    match held.resume(()) {
+        Ok(Resumed::Returned(Err(err))) if is_canceled(&err) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(drops.count(), 2);
 }

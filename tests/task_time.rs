@@ -367,6 +367,36 @@ fn loop_drop_releases_the_timer_of_a_sleep() {
     assert_eq!(std::sync::Arc::strong_count(&held), 1);
 }
 
+/// Z-07, L-33: dropping the loop half-way drops every task that waits for time, however it does, with what it holds.
+#[test]
+fn loop_drop_ends_all_that_waits_for_time() {
+    let _watchdog = watchdog();
+    let event_loop = virtual_loop();
+    let drops = Drops::new();
+    let tokens: [_; 4] = std::array::from_fn(|_| drops.token());
+    let [in_sleep, in_sleep_until, in_timeout, in_tick] = tokens;
+    event_loop.go(async move {
+        sleep(HOUR).await;
+        in_sleep.keep();
+    });
+    event_loop.go(async move {
+        sleep_until(Instant::now() + HOUR).await;
+        in_sleep_until.keep();
+    });
+    event_loop.go(async move {
+        let _ = timeout(HOUR, pending::<()>()).await;
+        in_timeout.keep();
+    });
+    event_loop.go(async move {
+        interval(HOUR).tick().await;
+        in_tick.keep();
+    });
+    turn(&event_loop);
+    assert_eq!(drops.count(), 0);
+    drop(event_loop);
+    assert_eq!(drops.count(), 4);
+}
+
 // ---- timeout --------------------------------------------------------------------------------------------------------
 
 /// Z-07, Z-06: `timeout(5 ms, sleep(10 s))` lets the run return after 5 ms.

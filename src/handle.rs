@@ -348,6 +348,9 @@ macro_rules! impl_handle {
             /// the handle's callbacks are dropped. Handles closed first are called first. A second close changes
             /// nothing; its request ends with the first one's.
             ///
+            /// # Cancel safety
+            /// Dropping the request changes nothing: the close goes on.
+            ///
             /// libuv: `uv_close`
             #[track_caller]
             pub fn close(&self) -> crate::Request<()> {

@@ -102,6 +102,9 @@ impl AsyncWrite for Tcp {
 impl Tcp {
     /// The connections that arrive, as a stream: [`accept_next`](Tcp::accept_next) again and again. It ends after the
     /// first error.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream loses no connection.
     #[track_caller]
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming(Some(self.accept_next()))
@@ -125,6 +128,9 @@ impl Stream for Incoming<'_> {
 impl Signal {
     /// The deliveries of a signal, as a stream: [`delivered`](Signal::delivered) again and again. It ends after the first
     /// error.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream loses no delivery.
     pub fn deliveries(&self) -> Deliveries<'_> {
         Deliveries(Some(self.delivered()))
     }

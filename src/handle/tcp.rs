@@ -414,6 +414,10 @@ impl Tcp {
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is connecting ([`Misuse::AlreadyConnecting`]),
     /// connected or listening ([`Misuse::AlreadyConnected`]).
     ///
+    /// # Cancel safety
+    /// Dropping the request while it is awaited cancels the connect, as [`cancel`](Request::cancel) does. Dropped without
+    /// having been awaited, it goes on.
+    ///
     /// libuv: `uv_tcp_connect`
     #[track_caller]
     pub fn connect(&self, addr: impl IntoAddr) -> Request<()> {
@@ -424,6 +428,9 @@ impl Tcp {
     ///
     /// # Errors
     /// As [`connect`](Tcp::connect), and [`TimedOut`](io::ErrorKind::TimedOut).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Tcp::connect); the limit is given up with it.
     #[track_caller]
     pub fn connect_timeout(&self, addr: impl IntoAddr, limit: Duration) -> Request<()> {
         let request = self.connect_to(self.core().origin(), addr.into_addr());
@@ -653,6 +660,9 @@ impl Tcp {
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) on a listener, after [`shutdown`](Tcp::shutdown) and after a read error
     /// ([`Misuse::ShutDown`]); [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle; what the system says.
     ///
+    /// # Cancel safety
+    /// Dropping the request changes nothing: what was accepted is sent.
+    ///
     /// libuv: `uv_write`
     #[inline]
     #[track_caller]
@@ -665,6 +675,9 @@ impl Tcp {
     /// # Errors
     /// As [`write`](Tcp::write), and [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::NoBuffers`]) for an empty
     /// list.
+    ///
+    /// # Cancel safety
+    /// As [`write`](Tcp::write).
     ///
     /// libuv: `uv_write` with several buffers
     #[track_caller]
@@ -691,6 +704,9 @@ impl Tcp {
     /// second call; [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle;
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if something that was accepted for writing could not be sent.
     ///
+    /// # Cancel safety
+    /// Dropping the request changes nothing: the shutdown goes on.
+    ///
     /// libuv: `uv_shutdown`
     #[track_caller]
     pub fn shutdown(&self) -> Request<()> {
@@ -709,6 +725,9 @@ impl Tcp {
     /// Through the request: what the shutdown says, such as [`BrokenPipe`](io::ErrorKind::BrokenPipe) if something that was
     /// accepted for writing could not be sent. A handle without a connection finishes without an error, and so does one
     /// that was shut down before.
+    ///
+    /// # Cancel safety
+    /// Dropping the request changes nothing: the shutdown and the close go on.
     ///
     /// libuv: `uv_shutdown` and `uv_close` in its callback
     #[track_caller]
@@ -749,6 +768,9 @@ impl Tcp {
     ///
     /// # Errors
     /// Through the request: the stream's error if it fails meanwhile, [`Canceled`](crate::Canceled) if it is closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the request changes nothing: only the wait is given up.
     #[inline(never)]
     #[track_caller]
     pub fn drained(&self) -> Request<()> {
@@ -761,6 +783,9 @@ impl Tcp {
     /// # Errors
     /// Through the request: [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::ShuttingDown`]) while a shutdown is
     /// in progress, and what the system says to the option; the handle stays open then.
+    ///
+    /// # Cancel safety
+    /// As [`close`](Tcp::close).
     ///
     /// libuv: `uv_tcp_close_reset`
     #[track_caller]

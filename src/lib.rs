@@ -71,6 +71,46 @@
 //! # Ok::<(), io::Error>(())
 //! ```
 //!
+//! # With the rest of the ecosystem
+//!
+//! Requests, waits and joins are plain futures. `select!`, `join!` and `FuturesUnordered` of futures, async-channel and
+//! the combinators of futures-lite work on luvio's tasks unchanged, and a wait that `select!` drops has taken nothing:
+//!
+//! ```
+//! use futures::FutureExt;
+//! use luvio::{Loop, Tcp, sleep};
+//! use std::io;
+//! use std::time::Duration;
+//!
+//! /// Echoes until the client is done, or says nothing for too long.
+//! async fn echo(client: Tcp, patience: Duration) -> io::Result<()> {
+//!     loop {
+//!         futures::select! {
+//!             data = client.read_once().fuse() => match data? {
+//!                 Some(data) => client.write(data).await?,
+//!                 None => return client.finish().await,
+//!             },
+//!             () = sleep(patience).fuse() => return client.close().await,
+//!         }
+//!     }
+//! }
+//! # let event_loop = Loop::new()?;
+//! # let server = Tcp::new(&event_loop);
+//! # server.bind("127.0.0.1:0")?;
+//! # server.listen_only(1)?;
+//! # let client = Tcp::new(&event_loop);
+//! # client.connect(server.local_addr()?);
+//! # let echoed = event_loop.block_on(async {
+//! #     luvio::go(echo(server.accept_next().await?, Duration::from_millis(5)));
+//! #     client.write("hello").await?;
+//! #     let echoed = client.read_once().await?;
+//! #     assert_eq!(client.read_once().await?, None);
+//! #     io::Result::Ok(echoed)
+//! # })??;
+//! # assert_eq!(echoed.as_deref(), Some(&b"hello"[..]));
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
 //! # The rules
 //!
 //! 1. A callback gets its own handle as an argument, so that no closure has to capture the handle it belongs to.

@@ -29,7 +29,9 @@ fn new_loop() -> Loop {
 
 #[track_caller]
 fn assert_deadlock<T: std::fmt::Debug>(result: io::Result<T>) {
-    assert_eq!(result.expect_err("a deadlock").kind(), io::ErrorKind::Deadlock);
+    let err = result.expect_err("a deadlock");
+    assert_eq!(err.kind(), io::ErrorKind::Deadlock);
+    assert!(err.to_string().contains("nothing can wake"), "{err}");
 }
 
 /// A future that is ready at its second poll, and hands its waker to `first` at the first one.

@@ -11,6 +11,8 @@ use super::waker::WakerPair;
 use crate::error::Canceled;
 use crate::event_loop::{Loop, RunMode};
 
+const NOTHING_CAN_WAKE: &str = "block_on waits for a future that nothing can wake: no handle or task is alive, and nobody holds its waker";
+
 /// The future that a run is for, if it is for one.
 pub(crate) trait Root {
     /// It was woken: polls it.
@@ -56,7 +58,7 @@ impl<F: Future> Root for BlockOn<'_, F> {
         // Asked in this order: whoever wakes from another thread leaves the wake before letting go of the waker.
         let is_lost = is_alone && !inner.tasks.has_ready() && self.waker.is_unshared();
         if is_lost && !inner.mailbox.is_filled() {
-            return Err(io::ErrorKind::Deadlock.into());
+            return Err(io::Error::new(io::ErrorKind::Deadlock, NOTHING_CAN_WAKE));
         }
         Ok(false)
     }

@@ -134,6 +134,11 @@
 //!
 //! The chapter [`behaviour`] says in detail what the loop and each kind of handle promise, and where they differ from
 //! libuv.
+//!
+//! # Features
+//!
+//! - `signal` (default): `Signal`.
+//! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(
     missing_debug_implementations,

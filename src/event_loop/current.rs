@@ -66,7 +66,8 @@ impl Drop for Current {
 
 /// The innermost loop that runs on this thread.
 pub(crate) fn current() -> Option<LoopHandle> {
-    RUNNING.with_borrow(|running| running.last().cloned())
+    // It may be asked for while the thread ends, when this is gone already.
+    RUNNING.try_with(|running| running.borrow().last().cloned()).ok().flatten()
 }
 
 /// Runs `f` with the innermost loop that runs on this thread, if there is one.

@@ -2,14 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::panic::Location;
 use std::rc::{Rc, Weak};
+#[cfg(feature = "futures")]
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::write_queue::SLICES_PER_SEND;
 use super::*;
-use crate::event_loop::Object;
-use crate::handle::Kind;
+use crate::event_loop::{AliveReason, Object, Readiness, RequestId};
+use crate::handle::{Core, Kind};
+use crate::request::Request;
 use crate::{Builder, Canceler, Loop, RunMode};
 
 /// The other side of a socket: how much it takes, and what it got.

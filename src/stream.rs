@@ -13,6 +13,7 @@
 //! | shut down | `CONNECTED`, `SHUT` | yes | refused | refused |
 //! | broken by a read error | `CONNECTED`, `BROKEN` | refused | refused | refused |
 
+mod reading;
 mod write_queue;
 
 use std::cell::{Cell, RefCell};
@@ -386,213 +387,6 @@ impl<H: StreamHandle> Drop for Stream<H> {
     }
 }
 
-// ---- reading -----------------------------------------------------------------------------------------------------
-
-impl<H: StreamHandle> Stream<H> {
-    pub(crate) fn read_start(&self, callback: Box<ReadCallback<H>>) -> io::Result<()> {
-        self.check_can_read()?;
-        self.cut_off_reader();
-        self.set(is::READING);
-        self.core.set_active(true);
-        self.update_hold();
-        self.reader.set(callback);
-        if self.is(is::READABLE) {
-            // What has arrived already brings no further event.
-            self.resume_later();
-        }
-        Ok(())
-    }
-
-    pub(crate) fn read_stop(&self) {
-        if self.is(is::READING) {
-            self.leave_reading();
-            self.reader.clear();
-        }
-    }
-
-    pub(crate) fn is_readable(&self) -> bool {
-        self.is(is::CONNECTED) && !self.is(is::BROKEN)
-    }
-
-    fn check_can_read(&self) -> Result<(), Misuse> {
-        self.core.check_open()?;
-        let is_awaited = self.is(is::AWAITED) && !self.is(is::AWAITED_BY_TRAIT);
-        if self.is(is::READING) || is_awaited {
-            Err(Misuse::AlreadyReading)
-        } else if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
-            Err(Misuse::NotConnected)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn leave_reading(&self) {
-        self.unset(is::READING);
-        self.core.set_active(false);
-        self.update_hold();
-    }
-
-    /// Reads and delivers what is there, within the budget.
-    #[inline(always)]
-    pub(crate) fn read_pass(&self, handle: &H) {
-        match self.core.event_loop().inner().lend_buffer() {
-            Some(mut buffer) => self.read_pass_with(handle, &mut buffer),
-            None => self.read_pass_aside(handle),
-        }
-    }
-
-    #[cold]
-    fn read_pass_aside(&self, handle: &H) {
-        self.read_pass_with(handle, &mut self.core.event_loop().inner().new_buffer());
-    }
-
-    #[inline(always)]
-    fn read_pass_with(&self, handle: &H, buffer: &mut [u8]) {
-        debug_assert!(self.has(is::READING | is::READABLE | is::CONNECTED));
-        let end = EndOfPass(self);
-        match self.receive_simply(buffer) {
-            Ok(length) => self.deliver(handle, &buffer[..length]),
-            Err(attempt) => self.receive_unusual(handle, buffer, attempt),
-        }
-        if self.has(is::READING | is::READABLE) {
-            self.read_on(handle, buffer);
-        } else {
-            mem::forget(end);
-        }
-    }
-
-    /// The reads after the first one.
-    #[inline(never)]
-    fn read_on(&self, handle: &H, buffer: &mut [u8]) {
-        for _ in 1..self.core.event_loop().inner().limits.reads_per_turn {
-            match self.receive(buffer) {
-                Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
-                other => self.end_reading(handle, other),
-            }
-            if !self.has(is::READING | is::READABLE) {
-                break;
-            }
-        }
-    }
-
-    /// A read that did not simply bring data.
-    #[cold]
-    fn receive_unusual(&self, handle: &H, buffer: &mut [u8], attempt: Option<io::Result<usize>>) {
-        let first = attempt.unwrap_or_else(|| self.attempt_to_receive(buffer));
-        match self.receive_after(first, buffer) {
-            Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
-            other => self.end_reading(handle, other),
-        }
-    }
-
-    /// Calls the callback with what was read.
-    #[inline(always)]
-    fn deliver(&self, handle: &H, data: &[u8]) {
-        if let Some(mut callback) = self.reader.lend() {
-            self.core.call(|| callback(handle, Ok(Some(data))));
-        }
-    }
-
-    /// Nothing was read. That may be the end of the stream or an error, of which the callback hears last; the stream stays
-    /// open.
-    #[cold]
-    fn end_reading(&self, handle: &H, received: io::Result<Option<usize>>) {
-        let end = match received {
-            Ok(None) => return,
-            Ok(Some(_)) => Ok(None),
-            Err(err) => {
-                self.set(is::BROKEN);
-                Err(err)
-            }
-        };
-        let callback = self.reader.lend();
-        self.leave_reading();
-        self.reader.clear();
-        if let Some(mut callback) = callback {
-            self.core.call(|| callback(handle, end));
-        }
-    }
-
-    /// The usual read: of some data, but less than the buffer has room for. Otherwise hands back what came of it, if it was
-    /// tried.
-    #[inline(always)]
-    fn receive_simply(&self, buffer: &mut [u8]) -> Result<usize, Option<io::Result<usize>>> {
-        let mut attempt = None;
-        // Mutably, since that is quicker to check than a shared borrow.
-        if let Ok(loan) = self.socket.try_borrow_mut() {
-            if let Some(socket) = loan.as_ref() {
-                match socket.recv(buffer) {
-                    Ok(length) if 0 < length && length < buffer.len() => {
-                        drop(loan);
-                        self.note_short_read();
-                        return Ok(length);
-                    }
-                    other => attempt = Some(other),
-                }
-            }
-        }
-        Err(attempt)
-    }
-
-    /// One read from the socket, if there is something. `None` if there is nothing more for now.
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let first = self.attempt_to_receive(buffer);
-        self.receive_after(first, buffer)
-    }
-
-    /// What a first attempt came to, after more of them if need be.
-    fn receive_after(
-        &self,
-        first: io::Result<usize>,
-        buffer: &mut [u8],
-    ) -> io::Result<Option<usize>> {
-        let mut attempt = first;
-        loop {
-            match attempt {
-                Ok(0) if self.lost.get() != 0 => {
-                    return Err(io::Error::from_raw_os_error(self.lost.get()));
-                }
-                Ok(0) => return Ok(Some(0)),
-                Ok(length) => {
-                    if length < buffer.len() {
-                        self.note_short_read();
-                    }
-                    return Ok(Some(length));
-                }
-                Err(err) => self.nothing_received(err)?,
-            }
-            if !self.is(is::READABLE) {
-                return Ok(None);
-            }
-            attempt = self.attempt_to_receive(buffer);
-        }
-    }
-
-    fn attempt_to_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Shared, since `with_socket` may have lent it further up in the stack.
-        receive_from(self.socket.borrow().as_ref(), buffer)
-    }
-
-    /// A read did not fill the buffer, so that it has drained the socket.
-    #[inline]
-    fn note_short_read(&self) {
-        if SHORT_MEANS_DRAINED && !self.is(is::EXCEPTIONAL) {
-            self.unset(is::READABLE);
-        }
-    }
-
-    /// A read brought an error, which may only mean that there is nothing more, or that it was interrupted.
-    #[cold]
-    fn nothing_received(&self, err: io::Error) -> io::Result<()> {
-        match err.kind() {
-            io::ErrorKind::WouldBlock => self.unset(is::READABLE | is::EXCEPTIONAL),
-            io::ErrorKind::Interrupted => {}
-            _ => return Err(err),
-        }
-        Ok(())
-    }
-}
-
 // ---- awaiting data -------------------------------------------------------------------------------
 
 impl<H: StreamHandle> Stream<H> {
@@ -747,19 +541,6 @@ pub(crate) enum ToDo {
     Wake,
     /// Anything else: [see what it is](Stream::look_around).
     LookAround,
-}
-
-/// The end of a read pass, by unwinding too: a stream that has more to read gets another go, since the poll will not speak
-/// of it again.
-struct EndOfPass<'a, H: StreamHandle>(&'a Stream<H>);
-
-impl<H: StreamHandle> Drop for EndOfPass<'_, H> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.has(is::READING | is::READABLE) {
-            self.0.resume_later();
-        }
-    }
 }
 
 // ---- writing -----------------------------------------------------------------------------------------------------
@@ -1481,14 +1262,6 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
-    }
-}
-
-#[inline(always)]
-fn receive_from<T: Transport>(socket: Option<&T>, buffer: &mut [u8]) -> io::Result<usize> {
-    match socket {
-        Some(socket) => socket.recv(buffer),
-        None => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 

@@ -1,0 +1,161 @@
+//! Awaiting data: reads for one task at a time.
+
+use std::io;
+use std::mem;
+use std::task::{Context, Poll, ready};
+
+use super::{Stream, StreamHandle, is};
+use crate::error::Canceled;
+use crate::event_loop::may_go_on;
+
+impl<H: StreamHandle> Stream<H> {
+    /// Reads once for a task, into the loop's buffer, which `take` gets to see; empty at the end of the
+    /// stream. Nothing is read, and no buffer held, before there is something to read.
+    ///
+    /// `wait` belongs to the future: the [wait](Stream::current_wait) that is its own, 0 if there is none.
+    #[inline]
+    pub(crate) fn poll_read<R>(
+        &self,
+        wait: &mut u32,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<R>> {
+        ready!(self.poll_readable(wait, context))?;
+        if let Some(mut buffer) = self.core.event_loop().inner().lend_buffer() {
+            if let Some(received) = self.receive_awaited(wait, &mut buffer) {
+                return Poll::Ready(received.map(|length| take(&buffer[..length])));
+            }
+        }
+        self.poll_read_again(wait, context, take)
+    }
+
+    /// There was nothing after all, or the buffer of the loop is lent already.
+    #[cold]
+    fn poll_read_again<R>(
+        &self,
+        wait: &mut u32,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            ready!(self.poll_readable(wait, context))?;
+            let mut buffer = self.core.event_loop().inner().new_buffer();
+            if let Some(received) = self.receive_awaited(wait, &mut buffer) {
+                return Poll::Ready(received.map(|length| take(&buffer[..length])));
+            }
+        }
+    }
+
+    /// The future that waited for data is gone; what arrives stays with the system.
+    #[inline]
+    pub(crate) fn stop_awaiting(&self, wait: &mut u32) {
+        let own = mem::take(wait);
+        if own != 0 && own == self.current_wait() {
+            self.forget_reader();
+        }
+    }
+
+    /// What tells the wait for data that is under way from earlier ones.
+    #[inline]
+    pub(super) fn current_wait(&self) -> u32 {
+        self.flags.get() & (is::AWAITED | is::FAILED_CONNECTS)
+    }
+
+    /// Waits until a read may find something.
+    #[inline]
+    pub(super) fn poll_readable(
+        &self,
+        wait: &mut u32,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let inner = self.core.event_loop().inner();
+        // A connected stream is open. Nobody but this future reads, nothing failed: the usual case.
+        let relevant = is::CONNECTED | is::READING | is::AWAITED | is::BROKEN | is::FAILED_CONNECTS;
+        if self.flags.get() & relevant != is::CONNECTED | *wait {
+            ready!(self.check_await(wait))?;
+        }
+        if self.has(is::CONNECTED | is::READABLE) && may_go_on(context) {
+            return Poll::Ready(Ok(()));
+        }
+        if *wait == 0 {
+            self.set(is::AWAITED);
+            *wait = self.current_wait();
+            inner.count_outside(true);
+        }
+        self.awaiting.wait(&inner.tasks, context);
+        Poll::Pending
+    }
+
+    /// Whether a future may wait for data or go on doing so.
+    #[cold]
+    fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
+        if *wait == 0 {
+            self.check_can_read()?;
+            self.cut_off_reader();
+        } else if *wait != self.current_wait() {
+            // Cut off, by close or by a connect that failed.
+            *wait = 0;
+            return Poll::Ready(Err(Canceled.into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// A read for a task. `None` if there was nothing after all.
+    #[inline]
+    pub(super) fn receive_awaited(
+        &self,
+        wait: &mut u32,
+        buffer: &mut [u8],
+    ) -> Option<io::Result<usize>> {
+        match self.receive_simply(buffer) {
+            Ok(length) => {
+                self.stop_awaiting(wait);
+                Some(Ok(length))
+            }
+            Err(attempt) => self.receive_awaited_unusual(wait, buffer, attempt),
+        }
+    }
+
+    #[cold]
+    fn receive_awaited_unusual(
+        &self,
+        wait: &mut u32,
+        buffer: &mut [u8],
+        attempt: Option<io::Result<usize>>,
+    ) -> Option<io::Result<usize>> {
+        let first = attempt.unwrap_or_else(|| self.attempt_to_receive(buffer));
+        let received = self.receive_after(first, buffer).transpose()?;
+        self.stop_awaiting(wait);
+        if received.is_err() {
+            self.set(is::BROKEN);
+        }
+        Some(received)
+    }
+
+    #[inline]
+    pub(super) fn wake_reader(&self) {
+        if self.has(is::AWAITED | is::READABLE) {
+            self.wake_reader_now();
+        }
+    }
+
+    pub(crate) fn wake_reader_now(&self) {
+        self.awaiting.wake(&self.core.event_loop().inner().tasks);
+    }
+
+    /// Ends the wait of the task that waits for data; it finds out when it is polled.
+    pub(super) fn cut_off_reader(&self) {
+        if self.is(is::AWAITED) {
+            self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
+            self.core.event_loop().inner().count_outside(false);
+            self.wake_reader_now();
+        }
+    }
+
+    #[inline]
+    pub(super) fn forget_reader(&self) {
+        self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
+        self.core.event_loop().inner().count_outside(false);
+        self.awaiting.clear();
+    }
+}

@@ -18,10 +18,10 @@ mod awaiting;
 mod poll_io;
 mod reading;
 mod write_queue;
+mod writing;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -61,12 +61,6 @@ const INTEREST: mio::Interest =
     any(target_os = "linux", target_os = "android")
 )))]
 const INTEREST: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
-
-/// Buffers that the kernel takes in one call (`IOV_MAX`, the same on all these systems).
-const MAX_SLICES: usize = 1024;
-
-/// When the kernel has no memory for more, it does not tell when it has some again: the write is tried again after this.
-const OUT_OF_BUFFERS_PAUSE: Nanos = 10_000_000;
 
 /// A socket, as the engine uses it.
 pub(crate) trait Transport: mio::event::Source {
@@ -400,104 +394,6 @@ pub(crate) enum ToDo {
 // ---- writing -----------------------------------------------------------------------------------------------------
 
 impl<H: StreamHandle> Stream<H> {
-    #[inline]
-    pub(crate) fn write(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
-        let mut attempt = None;
-        if self.can_send_now() {
-            // Mutably, since that is quicker to check than a shared borrow.
-            if let Ok(loan) = self.socket.try_borrow_mut() {
-                if let Some(socket) = loan.as_ref() {
-                    match socket.send(data) {
-                        Ok(sent) if sent == data.len() => {
-                            drop(loan);
-                            return Request::finished(self.core.origin_at(place), Ok(()));
-                        }
-                        other => attempt = Some(other),
-                    }
-                }
-            }
-        }
-        // One call for all that is out of the ordinary, so that the compiler sees what the usual way returns.
-        self.write_unusual(place, data, attempt)
-    }
-
-    /// A write of which the first attempt has not simply taken everything, or which had none.
-    #[cold]
-    fn write_unusual(
-        &self,
-        place: &'static Location<'static>,
-        data: &[u8],
-        attempt: Option<io::Result<usize>>,
-    ) -> Request<()> {
-        let origin = self.core.origin_at(place);
-        let first = match attempt {
-            Some(first) => first,
-            None if self.can_send_now() => self.attempt_once(|socket| socket.send(data)),
-            None => {
-                return match self.check_can_write() {
-                    Ok(()) => self.enqueue(origin, data.to_vec(), false),
-                    Err(misuse) => Request::finished(origin, Err(misuse.into())),
-                };
-            }
-        };
-        match self.send_after(first, data) {
-            Ok(sent) if sent == data.len() => Request::finished(origin, Ok(())),
-            Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0),
-            Err(err) => self.refuse(origin, err),
-        }
-    }
-
-    pub(crate) fn write_vectored(&self, origin: Origin, slices: &[IoSlice<'_>]) -> Request<()> {
-        if slices.is_empty() {
-            return Request::finished(origin, Err(Misuse::NoBuffers.into()));
-        }
-        if let Err(misuse) = self.check_can_write() {
-            return Request::finished(origin, Err(misuse.into()));
-        }
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let mut sent = 0;
-        if self.can_send_now() {
-            for batch in slices.chunks(MAX_SLICES) {
-                let length: usize = batch.iter().map(|slice| slice.len()).sum();
-                match self.attempt(|socket| socket.send_vectored(batch), length) {
-                    Ok(taken) => {
-                        sent += taken;
-                        if taken < length {
-                            break;
-                        }
-                    }
-                    Err(err) => return self.refuse(origin, err),
-                }
-            }
-            if sent == total {
-                return Request::finished(origin, Ok(()));
-            }
-        }
-        let mut rest = Vec::with_capacity(total - sent);
-        let mut skip = sent;
-        for slice in slices {
-            let skipped = skip.min(slice.len());
-            rest.extend_from_slice(&slice[skipped..]);
-            skip -= skipped;
-        }
-        if self.is(is::WRITABLE) {
-            // Cut short without a "would block", so that the poll will not speak of it.
-            self.resume_later();
-        }
-        self.enqueue(origin, rest, sent > 0)
-    }
-
-    pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        self.check_can_write()?;
-        if self.is(is::CONNECTING | is::QUEUED) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        match self.send(data)? {
-            0 if !data.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
-            sent => Ok(sent),
-        }
-    }
-
     pub(crate) fn shutdown(&self, origin: Origin) -> Request<()> {
         if !self.core.is_closing() && self.is(is::SHUT) {
             return Request::finished(origin, Err(Misuse::NotConnected.into()));
@@ -534,10 +430,6 @@ impl<H: StreamHandle> Stream<H> {
         !must_be_told && !self.is(is::CONNECTING | is::QUEUED | is::LOSSY)
     }
 
-    pub(crate) fn is_writable(&self) -> bool {
-        self.is(is::CONNECTED) && !self.is(is::SHUT | is::BROKEN)
-    }
-
     pub(crate) fn write_queue_size(&self) -> usize {
         self.outgoing.borrow().as_ref().map_or(0, |outgoing| outgoing.writes.bytes())
     }
@@ -566,137 +458,6 @@ impl<H: StreamHandle> Stream<H> {
     fn high_water(&self) -> usize {
         let own = self.outgoing.borrow().as_ref().and_then(|outgoing| outgoing.high_water);
         own.unwrap_or(self.core.event_loop().inner().limits.high_water)
-    }
-
-    /// The question of the hot path: connected, open, and nothing is waiting that a write would overtake.
-    #[inline]
-    fn can_send_now(&self) -> bool {
-        let relevant = is::CONNECTED | is::SHUT | is::BROKEN | is::QUEUED;
-        self.flags.get() & relevant == is::CONNECTED
-    }
-
-    /// Whether a write can be accepted, to be sent now or later.
-    fn check_can_write(&self) -> Result<(), Misuse> {
-        self.core.check_open()?;
-        if self.is(is::SHUT | is::BROKEN) {
-            Err(Misuse::ShutDown)
-        } else if self.is(is::LISTENING) {
-            Err(Misuse::Listening)
-        } else if !self.is(is::CONNECTED | is::CONNECTING) {
-            Err(Misuse::NotConnected)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn send(&self, data: &[u8]) -> io::Result<usize> {
-        self.send_after(self.attempt_once(|socket| socket.send(data)), data)
-    }
-
-    /// How much of `data` the kernel took, after a first attempt.
-    fn send_after(&self, first: io::Result<usize>, data: &[u8]) -> io::Result<usize> {
-        let mut sent = self.attempt_after(first, |socket| socket.send(data), data.len())?;
-        // Where only "would block" re-arms the poll, it must be reached.
-        while !SHORT_MEANS_DRAINED && sent < data.len() && self.is(is::WRITABLE) {
-            sent += self.attempt(|socket| socket.send(&data[sent..]), data.len() - sent)?;
-        }
-        Ok(sent)
-    }
-
-    /// One send of `length` bytes. What the kernel has no room for is no error; it lowers the flag.
-    fn attempt(
-        &self,
-        send: impl Fn(&H::Transport) -> io::Result<usize>,
-        length: usize,
-    ) -> io::Result<usize> {
-        self.attempt_after(self.attempt_once(&send), send, length)
-    }
-
-    /// What a first attempt came to, after more of them if need be.
-    fn attempt_after(
-        &self,
-        first: io::Result<usize>,
-        send: impl Fn(&H::Transport) -> io::Result<usize>,
-        length: usize,
-    ) -> io::Result<usize> {
-        let mut attempt = first;
-        loop {
-            match attempt {
-                Ok(sent) => {
-                    if sent < length && SHORT_MEANS_DRAINED {
-                        self.unset(is::WRITABLE);
-                    }
-                    return Ok(sent);
-                }
-                Err(err) => {
-                    if self.nothing_sent(err)? {
-                        return Ok(0);
-                    }
-                }
-            }
-            attempt = self.attempt_once(&send);
-        }
-    }
-
-    fn attempt_once(&self, send: impl Fn(&H::Transport) -> io::Result<usize>) -> io::Result<usize> {
-        // Shared, since `with_socket` may have lent it further up in the stack.
-        send_to(self.socket.borrow().as_ref(), send)
-    }
-
-    /// A send brought an error. True if it only means that there is no room now, false if it has to be tried again.
-    #[cold]
-    fn nothing_sent(&self, err: io::Error) -> io::Result<bool> {
-        if err.kind() == io::ErrorKind::Interrupted {
-            return Ok(false);
-        }
-        let out_of_buffers = err.raw_os_error() == Some(libc::ENOBUFS);
-        if err.kind() != io::ErrorKind::WouldBlock && !out_of_buffers {
-            // A broken pipe does not contradict that the stream of the peer came to its end.
-            if err.kind() != io::ErrorKind::BrokenPipe {
-                self.lost.set(err.raw_os_error().unwrap_or(0));
-            }
-            return Err(err);
-        }
-        // If the flag was down already, the poll or an earlier pause will raise it.
-        if out_of_buffers && self.is(is::WRITABLE) {
-            self.try_again_after_a_pause();
-        }
-        self.unset(is::WRITABLE);
-        Ok(true)
-    }
-
-    /// No poll will say when the kernel has buffers again.
-    fn try_again_after_a_pause(&self) {
-        struct Pause {
-            key: crate::event_loop::Key,
-            event_loop: crate::LoopHandle,
-        }
-        impl Expire for Pause {
-            fn expire(self: Rc<Self>) {
-                if let Some(object) = self.event_loop.inner().handles.get(self.key) {
-                    object.ready(Readiness::WRITABLE_ONLY);
-                }
-            }
-        }
-        let event_loop = self.core.event_loop();
-        let due = event_loop.inner().clock.now().saturating_add(OUT_OF_BUFFERS_PAUSE);
-        let pause = Pause { key: self.core.key(), event_loop: event_loop.clone() };
-        event_loop.inner().arm(due, Rc::new(pause));
-    }
-
-    #[cold]
-    fn refuse(&self, origin: Origin, err: io::Error) -> Request<()> {
-        self.set(is::LOSSY);
-        Request::finished(origin, Err(err))
-    }
-
-    #[cold]
-    fn enqueue(&self, origin: Origin, data: Vec<u8>, started: bool) -> Request<()> {
-        let (request, ticket) = Request::pending(origin, "write", OnDrop::GoOn);
-        self.with_outgoing(|outgoing| outgoing.writes.push(data, started, ticket));
-        self.set(is::QUEUED);
-        self.update_hold();
-        request
     }
 
     /// Sends what is queued, within the budget.
@@ -1010,18 +771,6 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
-    }
-}
-
-/// Without a socket nothing is sent.
-#[inline(always)]
-fn send_to<T: Transport>(
-    socket: Option<&T>,
-    send: impl Fn(&T) -> io::Result<usize>,
-) -> io::Result<usize> {
-    match socket {
-        Some(socket) => send(socket),
-        None => Ok(0),
     }
 }
 

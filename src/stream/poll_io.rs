@@ -3,7 +3,8 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
-use super::{MAX_SLICES, Stream, StreamHandle, Transport, is};
+use super::writing::MAX_SLICES;
+use super::{Stream, StreamHandle, Transport, is};
 use crate::error::{Canceled, Misuse};
 use crate::event_loop::may_go_on;
 use crate::request::Origin;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::write_queue::SLICES_PER_SEND;
+use super::writing::{MAX_SLICES, OUT_OF_BUFFERS_PAUSE};
 use super::*;
 use crate::event_loop::{AliveReason, Object, Readiness, RequestId};
 use crate::handle::{Core, Kind};

@@ -1,0 +1,194 @@
+//! What is queued: it is sent as room appears, and then what waits for that has its turn: a shutdown, drains, a task.
+
+use std::io::{self, IoSlice};
+use std::task::Waker;
+
+use super::write_queue::SLICES_PER_SEND;
+use super::{Outgoing, Stream, StreamHandle, Transport, is, pop_first};
+use crate::error::Misuse;
+use crate::request::{OnDrop, Origin, Request};
+
+impl<H: StreamHandle> Stream<H> {
+    pub(crate) fn shutdown(&self, origin: Origin) -> Request<()> {
+        if !self.core.is_closing() && self.is(is::SHUT) {
+            return Request::finished(origin, Err(Misuse::NotConnected.into()));
+        }
+        self.end_writing(origin)
+    }
+
+    /// Shuts down after what is queued, or waits for the shutdown that is on its way.
+    pub(crate) fn end_writing(&self, origin: Origin) -> Request<()> {
+        if let Err(misuse) = self.core.check_open() {
+            return Request::finished(origin, Err(misuse.into()));
+        }
+        if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
+            return Request::finished(origin, Err(Misuse::NotConnected.into()));
+        }
+        self.set(is::SHUT);
+        if !self.is(is::CONNECTING | is::QUEUED) {
+            return Request::finished(origin, self.shut_down());
+        }
+        let (request, ticket) = Request::pending(origin, "shutdown", OnDrop::GoOn);
+        self.with_outgoing(|outgoing| outgoing.shutdown.push(ticket));
+        self.update_hold();
+        request
+    }
+
+    /// True if a shutdown waits for its turn.
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.outgoing.borrow().as_ref().is_some_and(|outgoing| !outgoing.shutdown.is_empty())
+    }
+
+    /// True if closing now would lose nothing that was accepted for writing, and would tell the peer so.
+    pub(crate) fn may_close_at_once(&self) -> bool {
+        let must_be_told = self.is(is::SHOWN) && self.is(is::CONNECTED) && !self.is(is::SHUT);
+        !must_be_told && !self.is(is::CONNECTING | is::QUEUED | is::LOSSY)
+    }
+
+    pub(crate) fn write_queue_size(&self) -> usize {
+        self.outgoing.borrow().as_ref().map_or(0, |outgoing| outgoing.writes.bytes())
+    }
+
+    pub(crate) fn set_high_water(&self, bytes: usize) {
+        self.with_outgoing(|outgoing| outgoing.high_water = Some(bytes));
+        self.finish_drains();
+    }
+
+    pub(crate) fn needs_drain(&self) -> bool {
+        self.is(is::QUEUED) && self.write_queue_size() > self.high_water()
+    }
+
+    pub(crate) fn drained(&self, origin: Origin) -> Request<()> {
+        if let Err(misuse) = self.core.check_open() {
+            return Request::finished(origin, Err(misuse.into()));
+        }
+        if !self.needs_drain() {
+            return Request::finished(origin, Ok(()));
+        }
+        let (request, ticket) = Request::pending(origin, "drained", OnDrop::Cancel);
+        self.with_outgoing(|outgoing| outgoing.drains.push(ticket));
+        request
+    }
+
+    fn high_water(&self) -> usize {
+        let own = self.outgoing.borrow().as_ref().and_then(|outgoing| outgoing.high_water);
+        own.unwrap_or(self.core.event_loop().inner().limits.high_water)
+    }
+
+    /// Sends what is queued, within the budget.
+    pub(super) fn write_pass(&self) {
+        if !self.has(is::QUEUED | is::WRITABLE | is::CONNECTED) {
+            return;
+        }
+        for _ in 0..self.core.event_loop().inner().limits.writes_per_turn {
+            match self.send_queued() {
+                Ok(()) => self.finish_sent(),
+                Err(err) => self.fail_writes(&err),
+            }
+            self.after_progress();
+            if !self.has(is::QUEUED | is::WRITABLE) {
+                return;
+            }
+        }
+        self.resume_later();
+    }
+
+    fn send_queued(&self) -> io::Result<()> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let Some(outgoing) = outgoing.as_deref_mut() else {
+            return Ok(());
+        };
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
+        let taken = match outgoing.writes.front(&mut slices) {
+            0 => return Ok(()), // nothing but empty writes
+            1 => self.attempt(|socket| socket.send(&slices[0]), slices[0].len())?,
+            count => {
+                let length = slices[..count].iter().map(|slice| slice.len()).sum();
+                self.attempt(|socket| socket.send_vectored(&slices[..count]), length)?
+            }
+        };
+        outgoing.writes.advance(taken);
+        Ok(())
+    }
+
+    /// Ends the requests whose data is with the kernel, in order. One at a time, since ending one may run a waker.
+    fn finish_sent(&self) {
+        while let Some(ticket) = self.pop_with(|outgoing| outgoing.writes.pop_sent()) {
+            ticket.finish(Ok(()));
+        }
+    }
+
+    /// Writing failed: every queued write gets the error, and so does what waits for the queue to empty.
+    fn fail_writes(&self, err: &io::Error) {
+        self.set(is::LOSSY);
+        while let Some(ticket) = self.pop_with(|outgoing| {
+            let write = outgoing.writes.pop();
+            write
+                .or_else(|| pop_first(&mut outgoing.shutdown))
+                .or_else(|| pop_first(&mut outgoing.drains))
+        }) {
+            ticket.finish(Err(copy_of(err)));
+        }
+    }
+
+    /// After the queue became shorter, in whatever way.
+    pub(super) fn after_progress(&self) {
+        let is_empty =
+            self.outgoing.borrow().as_ref().is_none_or(|outgoing| outgoing.writes.is_empty());
+        if is_empty {
+            self.unset(is::QUEUED);
+            if self.is(is::CONNECTED) {
+                while let Some(ticket) = self.pop_with(|outgoing| pop_first(&mut outgoing.shutdown))
+                {
+                    ticket.finish(self.shut_down());
+                }
+            }
+        }
+        self.finish_drains();
+        self.wake_writer();
+        self.update_hold();
+    }
+
+    /// There is room, or there never will be.
+    pub(super) fn wake_writer(&self) {
+        if let Some(waker) = self.stop_awaiting_room() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn stop_awaiting_room(&self) -> Option<Waker> {
+        if !self.is(is::ROOM_AWAITED) {
+            return None;
+        }
+        self.unset(is::ROOM_AWAITED);
+        self.core.event_loop().inner().count_outside(false);
+        self.pop_with(|outgoing| outgoing.writer.take())
+    }
+
+    fn finish_drains(&self) {
+        let low_water = self.high_water() / 2;
+        let next = |outgoing: &mut Outgoing| match outgoing.writes.bytes() <= low_water {
+            true => pop_first(&mut outgoing.drains),
+            false => None,
+        };
+        while let Some(ticket) = self.pop_with(next) {
+            ticket.finish(Ok(()));
+        }
+    }
+
+    /// Tells the peer that this was all. Not a success if something that was accepted could not be sent.
+    fn shut_down(&self) -> io::Result<()> {
+        if self.is(is::LOSSY) {
+            return Err(Misuse::ShutDown.into());
+        }
+        self.socket.borrow().as_ref().map_or(Ok(()), H::Transport::shut_down)
+    }
+}
+
+/// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.
+fn copy_of(err: &io::Error) -> io::Error {
+    match err.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => err.kind().into(),
+    }
+}

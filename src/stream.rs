@@ -18,19 +18,19 @@ mod draining;
 #[cfg(feature = "futures")]
 mod poll_io;
 mod reading;
+mod requests;
 mod write_queue;
 mod writing;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::task::Waker;
 
-use self::write_queue::WriteQueue;
+use self::requests::Outgoing;
 use crate::error::Canceled;
-use crate::event_loop::{AliveReason, Expire, Nanos, Readiness, RequestId, TimerKey};
+use crate::event_loop::{Expire, Nanos, Readiness};
 use crate::handle::{Core, Slot};
-use crate::request::{OnDrop, Origin, Request, Ticket};
+use crate::request::{OnDrop, Origin, Request};
 use crate::task::WaitingTask;
 
 /// True where the kernel announces the next byte by a new edge even though the last read did not come back empty: then a
@@ -142,38 +142,6 @@ pub(crate) struct Stream<H: StreamHandle> {
     outgoing: RefCell<Option<Box<Outgoing>>>,
 }
 
-/// The requests of a stream.
-struct Outgoing {
-    connect: Option<Rc<Ticket<()>>>,
-    connect_limit: Option<TimerKey>,
-    writes: WriteQueue<Rc<Ticket<()>>>,
-    /// Who waits for the shutdown: at most one shutdown and those who finish the stream.
-    shutdown: Vec<Rc<Ticket<()>>>,
-    drains: Vec<Rc<Ticket<()>>>,
-    /// The task that waits for room, by the futures-io traits.
-    writer: Option<Waker>,
-    high_water: Option<usize>,
-}
-
-impl Outgoing {
-    fn is_needed(&self) -> bool {
-        self.has_requests()
-            || !self.drains.is_empty()
-            || self.writer.is_some()
-            || self.high_water.is_some()
-    }
-
-    fn has_requests(&self) -> bool {
-        self.connect.is_some() || !self.writes.is_empty() || !self.shutdown.is_empty()
-    }
-
-    /// The next request in the order in which close reports them.
-    fn pop(&mut self) -> Option<Rc<Ticket<()>>> {
-        let next = self.connect.take().or_else(|| self.writes.pop());
-        next.or_else(|| pop_first(&mut self.shutdown)).or_else(|| pop_first(&mut self.drains))
-    }
-}
-
 // ---- the life of the socket --------------------------------------------------------------------------------------
 
 impl<H: StreamHandle> Stream<H> {
@@ -261,47 +229,8 @@ impl<H: StreamHandle> Stream<H> {
         self.drop_socket();
     }
 
-    /// In the closing phase: the next request that close cut short gets its error.
-    pub(crate) fn call_next_request(&self) -> bool {
-        let next = self.pop_request();
-        next.map(|ticket| ticket.finish_now(Err(Canceled.into()))).is_some()
-    }
-
-    /// The loop is gone: nobody is called.
-    pub(crate) fn discard_requests(&self) {
-        while let Some(ticket) = self.pop_request() {
-            ticket.finish_silently();
-        }
-    }
-
     pub(crate) fn drop_callbacks(&self) {
         self.reader.clear();
-    }
-
-    /// Cancels a request of this stream if none of it has happened yet.
-    pub(crate) fn cancel(&self, request: RequestId) -> bool {
-        if self.core.is_closing() {
-            // All of them hear of the close, in the order of the closing phase.
-            return false;
-        }
-        let is_it = |ticket: &Rc<Ticket<()>>| ticket.id() == request;
-        let mut outgoing = self.outgoing.borrow_mut();
-        let Some(Outgoing { connect, writes, drains, .. }) = outgoing.as_deref_mut() else {
-            return false;
-        };
-        if connect.as_ref().is_some_and(is_it) {
-            drop(outgoing);
-            self.fail_connect(Canceled.into());
-            return true;
-        }
-        let drain = drains.iter().position(is_it).map(|at| drains.remove(at));
-        let Some(ticket) = drain.or_else(|| writes.cancel(is_it)) else {
-            return false;
-        };
-        drop(outgoing);
-        ticket.finish(Err(Canceled.into()));
-        self.after_progress();
-        true
     }
 
     /// Runs `f` with the socket. It may use the stream meanwhile, even close it.
@@ -427,46 +356,12 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    /// Requests that close cut short are still there until the closing phase, but nothing goes on.
-    pub(crate) fn is_active(&self) -> bool {
-        let has_requests =
-            || self.outgoing.borrow().as_ref().is_some_and(|outgoing| outgoing.has_requests());
-        self.core.is_active() || !self.core.is_closing() && has_requests()
-    }
-
     pub(crate) fn is_connected(&self) -> bool {
         self.is(is::CONNECTED)
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
         self.is(is::CONNECTING)
-    }
-
-    pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>) {
-        self.core.report(reasons, || "reading".to_string());
-        let outgoing = self.outgoing.borrow();
-        let Some(outgoing) = outgoing.as_ref() else {
-            return;
-        };
-        reasons.extend(
-            outgoing.connect.iter().map(|ticket| ticket.reason("not connected yet".into())),
-        );
-        let writes = outgoing.writes.waiting();
-        reasons.extend(
-            writes.map(|(ticket, bytes)| ticket.reason(format!("{bytes} bytes not sent yet"))),
-        );
-        reasons.extend(
-            outgoing
-                .shutdown
-                .iter()
-                .map(|ticket| ticket.reason("waits for the writes before it".into())),
-        );
-        reasons.extend(
-            outgoing
-                .drains
-                .iter()
-                .map(|ticket| ticket.reason("waits for the queue to drain".into())),
-        );
     }
 
     #[inline(never)]
@@ -529,50 +424,6 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    /// Has the loop keep the handle alive exactly while there is something to do that nobody needs to hold it for.
-    fn update_hold(&self) {
-        let mut outgoing = self.outgoing.borrow_mut();
-        if outgoing.as_ref().is_some_and(|outgoing| !outgoing.is_needed()) {
-            *outgoing = None;
-        }
-        let is_busy = self.is(is::READING)
-            || outgoing.as_ref().is_some_and(|outgoing| outgoing.has_requests());
-        drop(outgoing);
-        if is_busy == self.is(is::PINNED) || self.core.is_closing() {
-            return;
-        }
-        if is_busy {
-            self.set(is::PINNED);
-            self.core.pin();
-        } else {
-            self.unset(is::PINNED);
-            self.core.unpin();
-        }
-    }
-
-    fn pop_request(&self) -> Option<Rc<Ticket<()>>> {
-        self.pop_with(Outgoing::pop)
-    }
-
-    fn pop_with<T>(&self, pop: impl FnOnce(&mut Outgoing) -> Option<T>) -> Option<T> {
-        pop(self.outgoing.borrow_mut().as_deref_mut()?)
-    }
-
-    fn with_outgoing(&self, change: impl FnOnce(&mut Outgoing)) {
-        let mut outgoing = self.outgoing.borrow_mut();
-        change(outgoing.get_or_insert_with(|| {
-            Box::new(Outgoing {
-                connect: None,
-                connect_limit: None,
-                writes: WriteQueue::new(),
-                shutdown: Vec::new(),
-                drains: Vec::new(),
-                writer: None,
-                high_water: None,
-            })
-        }));
-    }
-
     /// True if any of these flags is set.
     #[inline]
     fn is(&self, flags: u32) -> bool {
@@ -594,10 +445,6 @@ impl<H: StreamHandle> Stream<H> {
     fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
     }
-}
-
-fn pop_first<T>(list: &mut Vec<T>) -> Option<T> {
-    if list.is_empty() { None } else { Some(list.remove(0)) }
 }
 
 #[cfg(test)]

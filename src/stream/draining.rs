@@ -3,8 +3,9 @@
 use std::io::{self, IoSlice};
 use std::task::Waker;
 
+use super::requests::{Outgoing, pop_first};
 use super::write_queue::SLICES_PER_SEND;
-use super::{Outgoing, Stream, StreamHandle, Transport, is, pop_first};
+use super::{Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
 

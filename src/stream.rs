@@ -1,4 +1,5 @@
-//! The read and write engine of the stream handles: passes over a socket that is ready, the write queue, shutdown.
+//! The read and write engine of the stream handles: its state, the life of its socket, and what an event leads to. What
+//! it then does has rooms of its own: connecting, reading, awaiting data, writing, draining the queue.
 //!
 //! A socket is registered once, for both directions and by edge, and never again. What the poll said is remembered in
 //! two flags, *readable* and *writable*, until the kernel says otherwise. A pass ends when its flag falls, when the user
@@ -266,6 +267,8 @@ impl<H: StreamHandle> Drop for Stream<H> {
     }
 }
 
+// ---- events ------------------------------------------------------------------------------------------------------
+
 /// What an event leads to.
 pub(crate) enum ToDo {
     /// To [read](Stream::read_pass) for a callback, and nothing else.
@@ -275,8 +278,6 @@ pub(crate) enum ToDo {
     /// Anything else: [see what it is](Stream::look_around).
     LookAround,
 }
-
-// ---- events ------------------------------------------------------------------------------------------------------
 
 impl<H: StreamHandle> Stream<H> {
     /// Notes what the poll said, and says what there is to do about it.

@@ -5,6 +5,7 @@
 
 mod address;
 mod listener;
+mod options;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
@@ -141,72 +142,6 @@ impl Tcp {
         Ok(())
     }
 
-    /// Switches off (`true`) or on the delay by which the system gathers small writes. Before there is a socket, it is
-    /// remembered.
-    ///
-    /// # Errors
-    /// [`Misuse::Closing`], or what the system says.
-    ///
-    /// libuv: `uv_tcp_nodelay`
-    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.core().check_open()?;
-        self.set_option(|socket| socket.set_tcp_nodelay(on), |extra| extra.nodelay = Some(on))
-    }
-
-    /// Has the system probe a silent peer after `idle`, or not at all with `None`. Before there is a socket, it is
-    /// remembered. The interval and the count of the probes are the system's; see
-    /// [`set_keepalive_with`](Tcp::set_keepalive_with).
-    ///
-    /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for less than a second ([`Misuse::ZeroKeepAlive`]) or a closing
-    /// handle; what the system says.
-    ///
-    /// libuv: `uv_tcp_keepalive`
-    pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
-        self.set_keepalive_params(idle.map(|idle| (idle, None)))
-    }
-
-    /// As [`set_keepalive`](Tcp::set_keepalive), with the `interval` between probes and the `count` of unanswered ones
-    /// after which the connection is given up.
-    ///
-    /// # Errors
-    /// As [`set_keepalive`](Tcp::set_keepalive); none of the three may be zero.
-    ///
-    /// libuv: `uv_tcp_keepalive_ex`
-    pub fn set_keepalive_with(
-        &self,
-        idle: Duration,
-        interval: Duration,
-        count: u32,
-    ) -> io::Result<()> {
-        self.set_keepalive_params(Some((idle, Some((interval, count)))))
-    }
-
-    fn set_keepalive_params(
-        &self,
-        wanted: Option<(Duration, Option<(Duration, u32)>)>,
-    ) -> io::Result<()> {
-        self.core().check_open()?;
-        let mut params = None;
-        if let Some((idle, probes)) = wanted {
-            let mut keepalive = TcpKeepalive::new().with_time(idle);
-            let mut shortest = idle;
-            if let Some((interval, count)) = probes {
-                keepalive = keepalive.with_interval(interval).with_retries(count);
-                shortest = if count == 0 { Duration::ZERO } else { idle.min(interval) };
-            }
-            // The system counts in whole seconds.
-            if shortest < Duration::from_secs(1) {
-                return Err(Misuse::ZeroKeepAlive.into());
-            }
-            params = Some(keepalive);
-        }
-        self.set_option(
-            |socket| apply_keepalive(socket, params.as_ref()),
-            |extra| extra.keepalive = Some(params.clone()),
-        )
-    }
-
     /// The number of the descriptor, for calls that luvio does not offer. It stays the handle's: do not close it.
     ///
     /// # Errors
@@ -288,34 +223,6 @@ impl Tcp {
         socket.set_nonblocking(true)?;
         self.apply_options(&SockRef::from(&socket))?;
         Ok(socket)
-    }
-
-    /// Sets an option of the socket, if there is one, and of the next one, if there may be one.
-    fn set_option(
-        &self,
-        set: impl FnOnce(&SockRef<'_>) -> io::Result<()>,
-        remember: impl FnOnce(&mut Extra),
-    ) -> io::Result<()> {
-        let has_socket = match self.with_any_socket(set) {
-            Ok(done) => done.map(|()| true)?,
-            Err(_) => false,
-        };
-        // A handle that can lose its socket and get another one, by a connect that fails, has an extra part.
-        if !has_socket || self.0.extra.borrow().is_some() {
-            self.with_extra(remember);
-        }
-        Ok(())
-    }
-
-    fn apply_options(&self, socket: &SockRef<'_>) -> io::Result<()> {
-        let (nodelay, keepalive) = self.extra(|extra| (extra.nodelay, extra.keepalive.clone()));
-        if let Some(on) = nodelay {
-            socket.set_tcp_nodelay(on)?;
-        }
-        if let Some(params) = keepalive {
-            apply_keepalive(socket, params.as_ref())?;
-        }
-        Ok(())
     }
 
     /// The socket that bind made or open_listener brought, as the only owner.
@@ -905,11 +812,4 @@ fn to_this_host(mut addr: SocketAddr) -> SocketAddr {
         });
     }
     addr
-}
-
-fn apply_keepalive(socket: &SockRef<'_>, params: Option<&TcpKeepalive>) -> io::Result<()> {
-    match params {
-        Some(params) => socket.set_tcp_keepalive(params),
-        None => socket.set_keepalive(false),
-    }
 }

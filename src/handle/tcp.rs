@@ -4,6 +4,7 @@
 //! of the two a handle is.
 
 mod address;
+mod connect;
 mod listener;
 mod options;
 
@@ -12,20 +13,17 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use self::listener::Listener;
 use super::{Core, Handle, Kind, Place, impl_handle};
-use crate::addr::IntoAddr;
 use crate::error::{Canceled, Misuse};
-use crate::event_loop::{
-    AliveReason, Expire, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
-};
-use crate::request::{OnDrop, Origin, Request, Ticket};
+use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, RequestId};
+use crate::request::{OnDrop, Request, Ticket};
 use crate::stream::{Stream, StreamHandle, ToDo, Transport};
 
 /// The backlog of a listener that `accept_next` starts.
@@ -178,7 +176,7 @@ impl Tcp {
 
     /// Where a request comes from that one of the futures-io traits makes.
     #[cfg(feature = "futures")]
-    pub(crate) fn request_origin(&self) -> Origin {
+    pub(crate) fn request_origin(&self) -> crate::request::Origin {
         self.core().origin()
     }
 
@@ -232,93 +230,6 @@ impl Tcp {
             Some(Ok(socket)) => Ok(Some(socket)),
             // Lent by `with_fd` further up in the stack.
             Some(Err(lent)) => lent.try_clone().map(Some),
-        }
-    }
-}
-
-// ---- connecting ---------------------------------------------------------------------------------------------------
-
-impl Tcp {
-    /// Connects to `addr`.
-    ///
-    /// Reading may be started and writes may be made meanwhile; they wait for the connection. The request can be
-    /// [cancelled](Request::cancel). After a failure, a cancellation or the end of the time the handle has no socket, and
-    /// can bind and connect again; writes that waited are [`Canceled`](crate::Canceled).
-    ///
-    /// # Errors
-    /// Through the request: what the system says, such as [`ConnectionRefused`](io::ErrorKind::ConnectionRefused);
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address or a closing handle;
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is connecting ([`Misuse::AlreadyConnecting`]),
-    /// connected or listening ([`Misuse::AlreadyConnected`]).
-    ///
-    /// # Cancel safety
-    /// Dropping the request while it is awaited cancels the connect, as [`cancel`](Request::cancel) does. Dropped without
-    /// having been awaited, it goes on.
-    ///
-    /// libuv: `uv_tcp_connect`
-    #[track_caller]
-    pub fn connect(&self, addr: impl IntoAddr) -> Request<()> {
-        self.connect_to(self.core().origin(), addr.into_addr())
-    }
-
-    /// As [`connect`](Tcp::connect), and gives up after `limit`, which counts from this call.
-    ///
-    /// # Errors
-    /// As [`connect`](Tcp::connect), and [`TimedOut`](io::ErrorKind::TimedOut).
-    ///
-    /// # Cancel safety
-    /// As [`connect`](Tcp::connect); the limit is given up with it.
-    #[track_caller]
-    pub fn connect_timeout(&self, addr: impl IntoAddr, limit: Duration) -> Request<()> {
-        let request = self.connect_to(self.core().origin(), addr.into_addr());
-        if !request.is_finished() {
-            let due =
-                self.event_loop().inner().clock.fresh().saturating_add(saturating_nanos(limit));
-            self.0.stream.limit_connect(Rc::new(ConnectLimit(Rc::downgrade(&self.0))), due);
-        }
-        request
-    }
-
-    fn connect_to(&self, origin: Origin, addr: io::Result<SocketAddr>) -> Request<()> {
-        match self.start_connect(addr) {
-            Ok(socket) => self.0.stream.connect(origin, socket),
-            Err(err) => Request::finished(origin, Err(err)),
-        }
-    }
-
-    fn start_connect(&self, addr: io::Result<SocketAddr>) -> io::Result<mio::net::TcpStream> {
-        self.core().check_open()?;
-        let addr = addr?;
-        if self.0.stream.is_connecting() {
-            return Err(Misuse::AlreadyConnecting.into());
-        }
-        if self.0.stream.is_connected() || self.extra(|extra| extra.listener.is_some()) {
-            return Err(Misuse::AlreadyConnected.into());
-        }
-        if self.0.stream.has_socket() {
-            // That of a connect which was cancelled while `with_fd` lends it, further up in the stack.
-            return Err(Misuse::HasSocket.into());
-        }
-        let socket = match self.take_fresh()? {
-            Some(socket) => socket,
-            None => self.new_socket(addr)?,
-        };
-        match socket.connect(&SockAddr::from(to_this_host(addr))) {
-            Err(err) if err.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {} // goes on by itself
-            done => done?,
-        }
-        Ok(mio::net::TcpStream::from_std(socket.into()))
-    }
-}
-
-/// Ends a connect whose time is over.
-struct ConnectLimit(Weak<TcpInner>);
-
-impl Expire for ConnectLimit {
-    fn expire(self: Rc<Self>) {
-        if let Some(tcp) = self.0.upgrade() {
-            tcp.stream.fail_connect(io::ErrorKind::TimedOut.into());
         }
     }
 }
@@ -802,14 +713,3 @@ impl Transport for mio::net::TcpStream {
 const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: i32 = 0;
-
-/// Connecting to "any address" means this host, but not on every system.
-fn to_this_host(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    addr
-}

@@ -8,10 +8,11 @@ mod connect;
 mod listen;
 mod listener;
 mod options;
+mod transport;
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 use std::rc::Rc;
@@ -24,7 +25,7 @@ use super::{Core, Handle, Kind, impl_handle};
 use crate::error::{Canceled, Misuse};
 use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, RequestId};
 use crate::request::{OnDrop, Request, Ticket};
-use crate::stream::{Stream, StreamHandle, ToDo, Transport};
+use crate::stream::{Stream, StreamHandle, ToDo};
 
 /// A TCP socket: a client's connection, a server's connection, or a listener.
 ///
@@ -537,43 +538,3 @@ impl Object for TcpInner {
         visit(&Tcp(self));
     }
 }
-
-impl Transport for mio::net::TcpStream {
-    #[inline]
-    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut stream = self;
-        stream.read(buffer)
-    }
-
-    #[inline]
-    fn send(&self, data: &[u8]) -> io::Result<usize> {
-        let mut stream = self;
-        stream.write(data)
-    }
-
-    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // Not std's `write_vectored`: that is writev, which raises SIGPIPE when the peer has gone.
-        self.try_io(|| SockRef::from(self).send_vectored_with_flags(slices, NO_SIGNAL))
-    }
-
-    fn shut_down(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-
-    fn connected(&self) -> io::Result<bool> {
-        if let Some(err) = self.take_error()? {
-            return Err(err);
-        }
-        match self.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(err) => Err(err),
-        }
-    }
-}
-
-/// Apple's systems have no such flag; there, the socket's own option does the same.
-#[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: i32 = 0;

@@ -1,0 +1,48 @@
+//! TCP sockets as the stream engine uses them.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use socket2::SockRef;
+
+use crate::stream::Transport;
+
+impl Transport for mio::net::TcpStream {
+    #[inline]
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut stream = self;
+        stream.read(buffer)
+    }
+
+    #[inline]
+    fn send(&self, data: &[u8]) -> io::Result<usize> {
+        let mut stream = self;
+        stream.write(data)
+    }
+
+    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // Not std's `write_vectored`: that is writev, which raises SIGPIPE when the peer has gone.
+        self.try_io(|| SockRef::from(self).send_vectored_with_flags(slices, NO_SIGNAL))
+    }
+
+    fn shut_down(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn connected(&self) -> io::Result<bool> {
+        if let Some(err) = self.take_error()? {
+            return Err(err);
+        }
+        match self.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(err) => Err(err),
+        }
+    }
+}
+
+/// Apple's systems have no such flag; there, the socket's own option does the same.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: i32 = 0;

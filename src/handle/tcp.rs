@@ -1,20 +1,26 @@
 //! `Tcp`: a TCP socket, which may become a connection or a listener.
 //!
-//! Connections are a [`Stream`], listeners a [`Listener`]; this file has what is TCP's own: addresses, options, and which
-//! of the two a handle is.
+//! Connections are a [`Stream`], listeners a [`Listener`]; this file has what the two share, and which of them a handle is.
+//! What a program does with a handle has rooms of its own: the socket, options, connecting, listening, the connection.
 
-mod address;
-mod connect;
-mod connection;
-mod listen;
 mod listener;
-mod options;
 mod transport;
+
+// Not sorted: the documentation shows the public methods in this order.
+mod socket;
+
+mod options;
+
+mod connect;
+
+mod listen;
+
+mod connection;
 
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -88,15 +94,6 @@ struct Extra {
 impl_handle!(Tcp);
 
 impl Tcp {
-    /// A handle without a socket; [`bind`](Tcp::bind), [`connect`](Tcp::connect), [`listen`](Tcp::listen) or
-    /// [`open`](Tcp::open) gives it one.
-    ///
-    /// libuv: `uv_tcp_init`
-    #[track_caller]
-    pub fn new(event_loop: &LoopHandle) -> Tcp {
-        Tcp::new_at(event_loop, Location::caller())
-    }
-
     fn new_at(event_loop: &LoopHandle, place: &'static Location<'static>) -> Tcp {
         let core = Core::new_at(event_loop, Kind::Tcp, place);
         let tcp = Rc::new(TcpInner { stream: Stream::new(core), extra: RefCell::new(None) });
@@ -104,66 +101,10 @@ impl Tcp {
         Tcp(tcp)
     }
 
-    /// Adopts a connected socket of the standard library. It is made non-blocking and closed with the handle.
-    ///
-    /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasSocket`]) if the handle has a socket already;
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the loop has that socket already; [`Misuse::Closing`]; what
-    /// the system says otherwise. The socket is closed then.
-    ///
-    /// libuv: `uv_tcp_open`
-    pub fn open(&self, stream: std::net::TcpStream) -> io::Result<()> {
-        self.check_no_socket()?;
-        stream.set_nonblocking(true)?;
-        self.apply_options(&SockRef::from(&stream))?;
-        self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true)
-    }
-
-    /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or
-    /// [`listen_only`](Tcp::listen_only).
-    ///
-    /// # Errors
-    /// As [`open`](Tcp::open).
-    ///
-    /// libuv: `uv_tcp_open`
-    pub fn open_listener(&self, listener: std::net::TcpListener) -> io::Result<()> {
-        self.check_no_socket()?;
-        listener.set_nonblocking(true)?;
-        self.apply_options(&SockRef::from(&listener))?;
-        self.with_extra(|extra| extra.fresh = Some(Rc::new(Socket::from(listener))));
-        self.0.stream.mark_shown();
-        Ok(())
-    }
-
-    /// The number of the descriptor, for calls that luvio does not offer. It stays the handle's: do not close it.
-    ///
-    /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) before there is a socket and after close.
-    ///
-    /// libuv: `uv_fileno`
-    pub fn fileno(&self) -> io::Result<RawFd> {
-        self.with_fd(|fd| fd.as_raw_fd())
-    }
-
-    /// Runs `f` with the descriptor, borrowed for as long as `f` runs. (A shared handle that can be closed cannot be
-    /// [`AsFd`] in safe code.) A close inside `f` takes the descriptor when `f` returns.
-    ///
-    /// # Errors
-    /// As [`fileno`](Tcp::fileno).
-    pub fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
-        self.0.stream.mark_shown();
-        self.with_any_fd(f)
-    }
-
     /// Where a request comes from that one of the futures-io traits makes.
     #[cfg(feature = "futures")]
     pub(crate) fn request_origin(&self) -> crate::request::Origin {
         self.core().origin()
-    }
-
-    fn check_no_socket(&self) -> io::Result<()> {
-        self.core().check_open()?;
-        if self.has_socket() { Err(Misuse::HasSocket.into()) } else { Ok(()) }
     }
 
     fn has_socket(&self) -> bool {

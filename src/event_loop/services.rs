@@ -1,0 +1,132 @@
+//! What handles, requests and tasks ask of the loop.
+
+use std::cell::{Cell, RefMut};
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Instant;
+
+use log::warn;
+
+use super::{Expire, Key, LoopInner, Nanos, Object, Pending, TimerKey};
+use crate::error::Misuse;
+
+impl LoopInner {
+    /// An error if the loop runs already.
+    pub(crate) fn check_not_running(&self) -> Result<(), Misuse> {
+        if self.running.get() { Err(Misuse::NestedRun) } else { Ok(()) }
+    }
+
+    /// Starts a timer; it is kept alive until it expires or is disarmed.
+    pub(crate) fn arm(&self, due: Nanos, timer: Rc<dyn Expire>) -> TimerKey {
+        self.timers.borrow_mut().insert(due, timer)
+    }
+
+    /// Stops a timer, if it is still armed.
+    pub(crate) fn disarm(&self, key: TimerKey) {
+        let stopped = self.timers.borrow_mut().remove(key);
+        // Outside the borrow, since it may be the last reference.
+        drop(stopped);
+    }
+
+    /// Queues a callback for the next pending pass.
+    pub(crate) fn queue(&self, pending: Pending) {
+        if self.gone.get() {
+            return pending.discard();
+        }
+        self.pending.push(pending);
+    }
+
+    /// Calls `resume()` of this handle among the next turn's I/O callbacks, unless it is gone by then; that turn does not
+    /// sleep.
+    pub(crate) fn resume_next_turn(&self, key: Key) {
+        self.resuming.borrow_mut().push_back(key);
+    }
+
+    #[cfg(feature = "signal")]
+    /// Calls `object.late()` after the other I/O callbacks of this turn.
+    pub(crate) fn call_late(&self, object: Rc<dyn Object>) {
+        self.late.borrow_mut().push_back(object);
+    }
+
+    /// Completes the closing of `object` in the next closing phase.
+    pub(crate) fn complete_close(&self, object: Rc<dyn Object>) {
+        self.closing.borrow_mut().push_back(object);
+    }
+
+    /// A descriptor was closed: listeners that found none may try again.
+    pub(crate) fn descriptor_closed(&self) {
+        for listener in self.descriptors.take_resting() {
+            self.resume_next_turn(listener.core().key());
+        }
+    }
+
+    /// One more (or one less) active and referenced handle.
+    pub(crate) fn count_active(&self, more: bool) {
+        count(&self.active, more);
+    }
+
+    /// One more (or one less) active handle that the outside can bring to life.
+    pub(crate) fn count_outside(&self, more: bool) {
+        count(&self.outside, more);
+    }
+
+    /// One more (or one less) unfinished request.
+    pub(crate) fn count_request(&self, more: bool) {
+        count(&self.requests, more);
+    }
+
+    /// The buffer that reads use, until the loan is dropped. `None` while it is lent already, which takes a future that is
+    /// polled by hand.
+    #[inline(always)]
+    pub(crate) fn lend_buffer(&self) -> Option<RefMut<'_, Box<[u8]>>> {
+        let mut buffer = self.buffer.try_borrow_mut().ok()?;
+        if buffer.is_empty() {
+            *buffer = self.new_buffer();
+        }
+        Some(buffer)
+    }
+
+    /// Another buffer of its size.
+    #[cold]
+    pub(crate) fn new_buffer(&self) -> Box<[u8]> {
+        vec![0; self.limits.read_chunk].into_boxed_slice()
+    }
+
+    /// Runs a callback of the user and, if that was asked for, complains when it takes too long. `whose` says what it
+    /// belongs to and where that was made.
+    #[inline]
+    pub(crate) fn watch<D: fmt::Display, R>(
+        &self,
+        whose: impl FnOnce() -> (D, &'static Location<'static>),
+        callback: impl FnOnce() -> R,
+    ) -> R {
+        self.clock.mark_used();
+        let start = self.limits.slow_callback.map(|_| now());
+        let result = callback();
+        if let Some(start) = start {
+            let (what, place) = whose();
+            self.complain_if_slow(start, what, place);
+        }
+        result
+    }
+
+    #[cold]
+    fn complain_if_slow(&self, start: Instant, what: impl fmt::Display, place: &Location<'_>) {
+        let taken = start.elapsed();
+        if self.limits.slow_callback.is_some_and(|threshold| taken > threshold) {
+            warn!("the callback of the {what} made at {place} held the loop for {taken:?}");
+        }
+    }
+}
+
+/// Out of the way of loops that do not ask for it.
+#[cold]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn count(counter: &Cell<usize>, more: bool) {
+    debug_assert!(more || counter.get() > 0, "a count below zero");
+    counter.set(if more { counter.get() + 1 } else { counter.get() - 1 });
+}

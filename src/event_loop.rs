@@ -7,6 +7,7 @@ mod current;
 mod descriptors;
 mod dispose;
 mod hook_list;
+mod loop_handle;
 mod mailbox;
 mod object;
 mod pending;
@@ -25,13 +26,12 @@ use std::io;
 use std::ops::Deref;
 #[cfg(not(mio_unsupported_force_poll_poll))]
 use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use self::alive::{AliveKind, AliveReason};
 pub use self::builder::Builder;
+pub use self::loop_handle::LoopHandle;
 pub use self::remote::{PostError, Remote};
 
 pub(crate) use self::builder::Limits;
@@ -49,7 +49,6 @@ pub(crate) use self::timer_heap::{TimerHeap, TimerKey};
 
 use self::current::Current;
 use crate::error::Misuse;
-use crate::handle::Handle;
 use crate::task::{NoRoot, Root, Tasks};
 
 /// How often a turn goes back to callbacks and tasks that its own callbacks made ready, before it looks at the clock.
@@ -95,17 +94,6 @@ pub struct Loop {
     /// A second reference to the selector, which unlike the first can be borrowed for as long as the loop lives.
     #[cfg(not(mio_unsupported_force_poll_poll))]
     registry: mio::Registry,
-}
-
-/// A cheap clone of a loop: what constructors take and what callbacks use.
-///
-/// It never keeps the loop alive. Once the [`Loop`] is dropped, queries say no, [`stop`](LoopHandle::stop) does nothing,
-/// and a handle made on it is closed from the start.
-///
-/// libuv: a pointer to `uv_loop_t`
-#[derive(Clone)]
-pub struct LoopHandle {
-    inner: Rc<LoopInner>,
 }
 
 /// All that a loop consists of.
@@ -308,142 +296,6 @@ impl fmt::Debug for Loop {
 impl AsFd for Loop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.registry.as_fd()
-    }
-}
-
-impl LoopHandle {
-    /// Makes [`run`](Loop::run) return after the current turn. Called before a run, it makes the next run return at
-    /// once, without any callback.
-    ///
-    /// libuv: `uv_stop`
-    pub fn stop(&self) {
-        self.inner.stopping.set(!self.inner.gone.get());
-    }
-
-    /// True if there is something to run for: an active and referenced handle, an unfinished request, a handle that is
-    /// being closed, a callback that is still to be called, a referenced task that has not ended, or a closure that another
-    /// thread posted.
-    ///
-    /// libuv: `uv_loop_alive`
-    pub fn is_alive(&self) -> bool {
-        !self.is_gone() && self.inner.is_alive()
-    }
-
-    /// The time since the loop was made, as of the last time that the loop looked at the clock. It does not move while
-    /// callbacks run.
-    ///
-    /// libuv: `uv_now`
-    pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.inner.clock.now())
-    }
-
-    /// Reads the clock, so that [`now`](LoopHandle::now) is right after a callback that took long.
-    ///
-    /// libuv: `uv_update_time`
-    pub fn update_time(&self) {
-        self.inner.clock.update();
-    }
-
-    /// How long the next poll may sleep: zero if there is something to do at once or nothing to wait for, otherwise until the
-    /// next timer is due; `None` is without limit.
-    ///
-    /// libuv: `uv_backend_timeout`
-    pub fn backend_timeout(&self) -> Option<Duration> {
-        let inner = &self.inner;
-        if !self.is_gone() && inner.may_sleep() {
-            inner.time_to_next_timer(|| inner.clock.now())
-        } else {
-            Some(Duration::ZERO)
-        }
-    }
-
-    /// Shows each handle that is not completely closed to `visit`, inside this call, in the order of creation. `visit` may
-    /// close any handle and make new ones, which are not visited.
-    ///
-    /// libuv: `uv_walk`
-    pub fn walk(&self, mut visit: impl FnMut(&dyn Handle)) {
-        for object in self.inner.handles.snapshot() {
-            // One that a visit before this one closed is still shown: it is not completely closed.
-            object.show(&mut visit);
-        }
-    }
-
-    /// Calls `f` once in the next pending pass: after the I/O callbacks of this turn, or at the beginning of the next
-    /// one. Until then the loop is alive.
-    ///
-    /// On a loop that is gone `f` is dropped.
-    #[track_caller]
-    pub fn defer(&self, f: impl FnOnce(&LoopHandle) + 'static) {
-        self.inner.queue(Pending {
-            owner: Key::NONE,
-            place: Location::caller(),
-            job: Job::Closure(Box::new(f)),
-        });
-    }
-
-    /// A door to this loop for other threads.
-    pub fn remote(&self) -> Remote {
-        Remote::new(Arc::clone(&self.inner.mailbox))
-    }
-
-    /// What keeps [`run`](Loop::run) from returning, with the place in the program that made it.
-    ///
-    /// ```
-    /// use luvio::{Loop, Timer};
-    /// use std::time::Duration;
-    ///
-    /// let event_loop = Loop::new()?;
-    /// let timer = Timer::after(&event_loop, Duration::from_secs(60), |_| {});
-    /// for reason in event_loop.alive_because() {
-    ///     println!("{reason}"); // timer handle made at src/main.rs:5:13: due in 60s
-    /// }
-    /// # assert_eq!(event_loop.alive_because().len(), 1);
-    /// timer.close();
-    /// event_loop.run()?;
-    /// assert!(event_loop.alive_because().is_empty());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// libuv: `uv_print_active_handles`
-    pub fn alive_because(&self) -> Vec<AliveReason> {
-        let inner = &self.inner;
-        let mut reasons = Vec::new();
-        if self.is_gone() {
-            return reasons;
-        }
-        for object in inner.handles.snapshot() {
-            object.report(&mut reasons);
-        }
-        inner.tasks.report(&mut reasons);
-        for place in inner.pending.places() {
-            reasons.push(AliveReason {
-                kind: AliveKind::Callback,
-                place,
-                state: "queued, not called yet".into(),
-            });
-        }
-        for place in inner.mailbox.post_places() {
-            reasons.push(AliveReason {
-                kind: AliveKind::Callback,
-                place,
-                state: "posted, not called yet".into(),
-            });
-        }
-        reasons
-    }
-
-    pub(crate) fn inner(&self) -> &LoopInner {
-        &self.inner
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.inner.gone.get()
-    }
-}
-
-impl fmt::Debug for LoopHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoopHandle").field("alive", &self.is_alive()).finish_non_exhaustive()
     }
 }
 

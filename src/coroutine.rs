@@ -46,6 +46,7 @@
 //! [`Dead`](Status::Dead).
 
 mod exchange;
+mod shared;
 
 use std::cell::Cell;
 use std::error::Error;
@@ -57,6 +58,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use exchange::{Exchange, Ticket};
+use shared::{Entered, Shared, State};
 
 /// A routine that runs while it is resumed, and rests where it yields.
 ///
@@ -609,33 +611,8 @@ struct Inner<Y, R, T> {
     body: Cell<Option<BodyFuture<T>>>,
 }
 
-/// What a coroutine shares with its yielder. It must not own the body, which owns the yielder.
-struct Shared<Y, R> {
-    state: Cell<State>,
-    exchange: Exchange<Y, R>,
-}
-
 type Start<Y, R, T> = Box<dyn FnOnce(Yielder<Y, R>, R) -> BodyFuture<T>>;
 type BodyFuture<T> = Pin<Box<dyn Future<Output = T>>>;
-
-/// | state | body | left by |
-/// |---|---|---|
-/// | `Suspended` | at rest | a resume, to `Entered` |
-/// | `Entered` | being polled | a yield, to `Suspended`; an await that blocks, to `Suspended` or `Driven`; the end or a panic, to `Dead` |
-/// | `Driven` | at rest | the waiting [`ResumeAsync`]: its next poll, to `Entered`; its drop, to `Suspended` |
-/// | `Dead` | gone | |
-///
-/// `Driven` is not `Suspended` because a plain resume in between would replace the waker that the
-/// body's await has got, and the task that waits would sleep for ever.
-#[derive(Clone, Copy)]
-enum State {
-    Suspended,
-    /// The body is being polled; the number says how deep in this thread's stack of coroutines,
-    /// from 1.
-    Entered(usize),
-    Driven,
-    Dead,
-}
 
 enum Progress<Y> {
     Unpolled(Y),
@@ -647,56 +624,4 @@ enum Drive<R> {
     Start(R),
     Waiting,
     Done,
-}
-
-impl<Y, R> Shared<Y, R> {
-    fn status(&self) -> Status {
-        match self.state.get() {
-            State::Suspended => Status::Suspended,
-            State::Entered(depth) if depth == DEPTH.get() => Status::Running,
-            State::Entered(_) | State::Driven => Status::Normal,
-            State::Dead => Status::Dead,
-        }
-    }
-
-    /// A yield outside would wait for a resume that never asks.
-    #[inline]
-    fn check_inside(&self) {
-        assert!(
-            matches!(self.state.get(), State::Entered(_)),
-            "attempt to yield from outside a coroutine: \
-             `yield_` can be awaited only inside its own coroutine's body"
-        );
-    }
-}
-
-thread_local! {
-    /// How many coroutines are on this thread's stack. The one at this depth runs; each of those
-    /// below it has resumed the next.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-}
-
-/// A coroutine on the stack while its body is being polled. A panic leaves it dead.
-struct Entered<'a> {
-    state: &'a Cell<State>,
-    depth: usize,
-    state_after: State,
-}
-
-impl<'a> Entered<'a> {
-    #[inline]
-    fn enter(state: &'a Cell<State>) -> Self {
-        let depth = DEPTH.get() + 1;
-        DEPTH.set(depth);
-        state.set(State::Entered(depth));
-        Self { state, depth, state_after: State::Dead }
-    }
-}
-
-impl Drop for Entered<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        DEPTH.set(self.depth - 1);
-        self.state.set(self.state_after);
-    }
 }

@@ -46,6 +46,7 @@
 //! [`Dead`](Status::Dead).
 
 mod exchange;
+mod resume_async;
 mod shared;
 mod yielder;
 
@@ -53,14 +54,15 @@ use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+pub use resume_async::ResumeAsync;
 pub use yielder::{Yield, Yielder};
 
 use exchange::Exchange;
+use resume_async::Drive;
 use shared::{Entered, Shared, State};
 
 /// A routine that runs while it is resumed, and rests where it yields.
@@ -144,13 +146,6 @@ pub enum ResumeError {
     ///
     /// The body is suspended inside that await, and the next resume goes on from there.
     Blocked,
-}
-
-/// The future that [`Coroutine::resume_async`] returns.
-#[must_use = "the coroutine is not resumed unless this is awaited"]
-pub struct ResumeAsync<'a, Y, R, T> {
-    coroutine: &'a Coroutine<Y, R, T>,
-    drive: Drive<R>,
 }
 
 impl<Y: 'static, T: 'static> Coroutine<Y, (), T> {
@@ -463,46 +458,6 @@ impl fmt::Display for ResumeError {
 
 impl Error for ResumeError {}
 
-impl<Y: 'static, R: 'static, T: 'static> Future for ResumeAsync<'_, Y, R, T> {
-    type Output = Result<Resumed<Y, T>, ResumeError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        // Done until the step says otherwise, so that a panic of the body leaves nothing to
-        // release.
-        let arg = match mem::replace(&mut this.drive, Drive::Done) {
-            Drive::Start(arg) => {
-                this.coroutine.check_suspended()?;
-                Some(arg)
-            }
-            Drive::Waiting => None,
-            Drive::Done => panic!("`resume_async` polled after completion"),
-        };
-        let step = this.coroutine.step(arg, cx, State::Driven);
-        if step.is_pending() {
-            this.drive = Drive::Waiting;
-        }
-        step.map(Ok)
-    }
-}
-
-impl<Y, R, T> Drop for ResumeAsync<'_, Y, R, T> {
-    fn drop(&mut self) {
-        if let Drive::Waiting = self.drive {
-            self.coroutine.inner.shared.state.set(State::Suspended);
-        }
-    }
-}
-
-// Nothing in it is pinned: the argument only rests there, and the body has its own box.
-impl<Y, R, T> Unpin for ResumeAsync<'_, Y, R, T> {}
-
-impl<Y, R, T> fmt::Debug for ResumeAsync<'_, Y, R, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResumeAsync").field("coroutine", self.coroutine).finish_non_exhaustive()
-    }
-}
-
 /// What the clones of a coroutine share.
 struct Inner<Y, R, T> {
     shared: Rc<Shared<Y, R>>,
@@ -514,9 +469,3 @@ struct Inner<Y, R, T> {
 
 type Start<Y, R, T> = Box<dyn FnOnce(Yielder<Y, R>, R) -> BodyFuture<T>>;
 type BodyFuture<T> = Pin<Box<dyn Future<Output = T>>>;
-
-enum Drive<R> {
-    Start(R),
-    Waiting,
-    Done,
-}

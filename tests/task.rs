@@ -16,12 +16,12 @@ use std::thread;
 use std::time::Duration;
 
 use luvio::{
-    AliveKind, Check, Idle, JoinError, JoinHandle, Loop, LoopHandle, Notifier, Prepare, RunMode,
-    Tcp, Timer, await_callback, is_canceled, sleep, yield_now,
+    AliveKind, Check, Idle, JoinError, JoinHandle, Loop, Notifier, Prepare, RunMode, Tcp, Timer,
+    await_callback, is_canceled, sleep, yield_now,
 };
 use support::{
-    Drops, Journal, connected_pair, expect, pair_with_data, turn, watchdog, with_built_loop,
-    with_loop, with_virtual_loop,
+    Drops, Journal, connected_pair, counting, expect, pair_with_data, showing_waker, turn, turns,
+    watchdog, with_built_loop, with_loop, with_virtual_loop,
 };
 
 const ZERO: Duration = Duration::ZERO;
@@ -31,16 +31,6 @@ const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
 fn new_loop() -> Loop {
     Loop::new().expect("a loop can be made")
-}
-
-/// Counts turns without keeping the loop alive.
-fn turns(event_loop: &LoopHandle) -> Rc<Cell<usize>> {
-    let turns = Rc::new(Cell::new(0));
-    let counter = Rc::clone(&turns);
-    let prepare = Prepare::new(event_loop);
-    prepare.start(move |_| counter.set(counter.get() + 1)).expect("a new handle can be started");
-    prepare.unref();
-    turns
 }
 
 /// What `f` panics with.
@@ -55,24 +45,6 @@ fn panic_of<R>(f: impl FnOnce() -> R) -> String {
 
 fn is_canceled_task<T>(outcome: &Result<T, JoinError>) -> bool {
     matches!(outcome, Err(JoinError::Canceled))
-}
-
-/// A future that notes each poll in `polls` and never ends.
-fn counting(polls: &Rc<Cell<usize>>) -> impl Future<Output = ()> + 'static {
-    let polls = Rc::clone(polls);
-    poll_fn(move |_| {
-        polls.set(polls.get() + 1);
-        Poll::Pending
-    })
-}
-
-/// A future that leaves its waker in `slot` at each poll and never ends.
-fn showing_waker(slot: &Rc<RefCell<Option<Waker>>>) -> impl Future<Output = ()> + 'static {
-    let slot = Rc::clone(slot);
-    poll_fn(move |context| {
-        slot.replace(Some(context.waker().clone()));
-        Poll::Pending
-    })
 }
 
 /// Calls a closure when it is dropped.

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::env;
 use std::fmt::Debug;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use luvio::{Builder, Loop, LoopHandle, RunMode, Tcp};
+use luvio::{Builder, Loop, LoopHandle, Prepare, RunMode, Tcp};
 use socket2::{Domain, Socket, Type};
 
 /// No test may take longer. Ten times what the slowest needs on a busy machine.
@@ -404,4 +404,32 @@ pub fn panic_text<R>(run: impl FnOnce() -> R) -> String {
         Ok(text) => *text,
         Err(payload) => payload.downcast::<&str>().expect("a panic with a text").to_string(),
     }
+}
+
+/// Counts turns without keeping the loop alive.
+pub fn turns(event_loop: &LoopHandle) -> Rc<Cell<usize>> {
+    let turns = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&turns);
+    let prepare = Prepare::new(event_loop);
+    prepare.start(move |_| counter.set(counter.get() + 1)).expect("a new handle can be started");
+    prepare.unref();
+    turns
+}
+
+/// A future that notes each poll in `polls` and never ends.
+pub fn counting(polls: &Rc<Cell<usize>>) -> impl Future<Output = ()> + 'static {
+    let polls = Rc::clone(polls);
+    poll_fn(move |_| {
+        polls.set(polls.get() + 1);
+        Poll::Pending
+    })
+}
+
+/// A future that leaves its waker in `slot` at each poll and never ends.
+pub fn showing_waker(slot: &Rc<RefCell<Option<Waker>>>) -> impl Future<Output = ()> + 'static {
+    let slot = Rc::clone(slot);
+    poll_fn(move |context| {
+        slot.replace(Some(context.waker().clone()));
+        Poll::Pending
+    })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod hooks;
 pub(crate) mod notifier;
+mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 mod slot;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
 
+pub(crate) use self::rare::Rare;
 pub(crate) use self::slot::Slot;
 pub(crate) use self::waiters::{Place, Waiters};
 use crate::error::Misuse;

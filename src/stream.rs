@@ -29,7 +29,7 @@ use std::io::{self, IoSlice};
 
 use self::requests::Outgoing;
 use crate::event_loop::Readiness;
-use crate::handle::{Core, Slot};
+use crate::handle::{Core, Rare, Slot};
 use crate::task::WaitingTask;
 
 /// True where the kernel announces the next byte by a new edge even though the last read did not come back empty: then a
@@ -138,7 +138,7 @@ pub(crate) struct Stream<H: StreamHandle> {
     /// The task that waits for data.
     awaiting: WaitingTask,
     /// Absent unless something is under way: most streams never need it.
-    outgoing: RefCell<Option<Box<Outgoing>>>,
+    outgoing: Rare<Outgoing>,
 }
 
 // ---- the life of the socket --------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ impl<H: StreamHandle> Stream<H> {
             socket: RefCell::new(None),
             reader: Slot::empty(),
             awaiting: WaitingTask::nobody(),
-            outgoing: RefCell::new(None),
+            outgoing: Rare::none(),
         }
     }
 

@@ -17,7 +17,6 @@ mod listen;
 
 mod connection;
 
-use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -27,7 +26,7 @@ use std::rc::Rc;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use self::listener::Listener;
-use super::{Core, Handle, Kind, impl_handle};
+use super::{Core, Handle, Kind, Rare, impl_handle};
 use crate::error::Misuse;
 use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, RequestId};
 use crate::stream::{Stream, StreamHandle, ToDo};
@@ -76,7 +75,7 @@ pub struct Tcp(Rc<TcpInner>);
 struct TcpInner {
     stream: Stream<Tcp>,
     /// Absent in the usual connection that a server accepts.
-    extra: RefCell<Option<Box<Extra>>>,
+    extra: Rare<Extra>,
 }
 
 /// What only some handles have.
@@ -96,7 +95,7 @@ impl_handle!(Tcp);
 impl Tcp {
     fn new_at(event_loop: &LoopHandle, place: &'static Location<'static>) -> Tcp {
         let core = Core::new_at(event_loop, Kind::Tcp, place);
-        let tcp = Rc::new(TcpInner { stream: Stream::new(core), extra: RefCell::new(None) });
+        let tcp = Rc::new(TcpInner { stream: Stream::new(core), extra: Rare::none() });
         tcp.stream.core.enroll(&(Rc::clone(&tcp) as Rc<dyn Object>));
         Tcp(tcp)
     }
@@ -130,11 +129,11 @@ impl Tcp {
 
     /// A look at the extra part, which most handles do not have.
     fn extra<R: Default>(&self, look: impl FnOnce(&Extra) -> R) -> R {
-        self.0.extra.borrow().as_deref().map_or_else(R::default, look)
+        self.0.extra.with(|extra| look(extra)).unwrap_or_default()
     }
 
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
-        change(self.0.extra.borrow_mut().get_or_insert_with(Box::default))
+        self.0.extra.with_or_insert(Extra::default, change)
     }
 
     /// A non-blocking socket that children do not inherit, with the options that were set before.
@@ -220,14 +219,13 @@ impl Object for TcpInner {
 
     fn release(&self) {
         self.stream.release();
-        let extra = self.extra.take();
-        let Some(mut extra) = extra else { return };
+        let Some(mut extra) = self.extra.take() else { return };
         extra.fresh = None;
         if let Some(listener) = &extra.listener {
             listener.release(&self.stream.core);
         }
         // The callback lives until the handle is completely closed.
-        self.extra.replace(Some(extra));
+        self.extra.put_back(extra);
         self.stream.core.event_loop().inner().descriptor_closed();
     }
 
@@ -249,7 +247,7 @@ impl Object for TcpInner {
     }
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
-        match self.extra.borrow().as_ref().and_then(|extra| extra.listener.as_ref()) {
+        match self.extra.with(|extra| extra.listener.clone()).flatten() {
             Some(listener) => self.stream.core.report(reasons, || listener.describe()),
             None => self.stream.report(reasons),
         }

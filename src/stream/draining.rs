@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::task::Waker;
 
 use super::requests::{Outgoing, pop_first};
-use super::write_queue::SLICES_PER_SEND;
+use super::write_queue::{SLICES_PER_SEND, WriteQueue};
 use super::{Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
@@ -37,7 +37,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// True if a shutdown waits for its turn.
     pub(crate) fn is_shutting_down(&self) -> bool {
-        self.outgoing.borrow().as_ref().is_some_and(|outgoing| !outgoing.shutdown.is_empty())
+        self.outgoing.with(|outgoing| !outgoing.shutdown.is_empty()).unwrap_or(false)
     }
 
     /// True if closing now would lose nothing that was accepted for writing, and would tell the peer so.
@@ -47,7 +47,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn write_queue_size(&self) -> usize {
-        self.outgoing.borrow().as_ref().map_or(0, |outgoing| outgoing.writes.bytes())
+        self.outgoing.with(|outgoing| outgoing.writes.bytes()).unwrap_or(0)
     }
 
     pub(crate) fn set_high_water(&self, bytes: usize) {
@@ -72,7 +72,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn high_water(&self) -> usize {
-        let own = self.outgoing.borrow().as_ref().and_then(|outgoing| outgoing.high_water);
+        let own = self.outgoing.with(|outgoing| outgoing.high_water).flatten();
         own.unwrap_or(self.core.event_loop().inner().limits.high_water)
     }
 
@@ -95,12 +95,12 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn send_queued(&self) -> io::Result<()> {
-        let mut outgoing = self.outgoing.borrow_mut();
-        let Some(outgoing) = outgoing.as_deref_mut() else {
-            return Ok(());
-        };
+        self.outgoing.with(|outgoing| self.send_front(&mut outgoing.writes)).unwrap_or(Ok(()))
+    }
+
+    fn send_front<T>(&self, writes: &mut WriteQueue<T>) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
-        let taken = match outgoing.writes.front(&mut slices) {
+        let taken = match writes.front(&mut slices) {
             0 => return Ok(()), // nothing but empty writes
             1 => self.attempt(|socket| socket.send(&slices[0]), slices[0].len())?,
             count => {
@@ -108,7 +108,7 @@ impl<H: StreamHandle> Stream<H> {
                 self.attempt(|socket| socket.send_vectored(&slices[..count]), length)?
             }
         };
-        outgoing.writes.advance(taken);
+        writes.advance(taken);
         Ok(())
     }
 
@@ -134,8 +134,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// After the queue became shorter, in whatever way.
     pub(super) fn after_progress(&self) {
-        let is_empty =
-            self.outgoing.borrow().as_ref().is_none_or(|outgoing| outgoing.writes.is_empty());
+        let is_empty = self.outgoing.with(|outgoing| outgoing.writes.is_empty()).unwrap_or(true);
         if is_empty {
             self.unset(is::QUEUED);
             if self.is(is::CONNECTED) {

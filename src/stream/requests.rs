@@ -10,6 +10,7 @@ use crate::event_loop::{AliveReason, RequestId, TimerKey};
 use crate::request::Ticket;
 
 /// The requests of a stream.
+#[derive(Default)]
 pub(super) struct Outgoing {
     pub(super) connect: Option<Rc<Ticket<()>>>,
     pub(super) connect_limit: Option<TimerKey>,
@@ -28,6 +29,22 @@ impl Outgoing {
             || !self.drains.is_empty()
             || self.writer.is_some()
             || self.high_water.is_some()
+    }
+
+    fn report(&self, reasons: &mut Vec<AliveReason>) {
+        reasons.extend(self.connect.iter().map(|ticket| ticket.reason("not connected yet".into())));
+        let writes = self.writes.waiting();
+        reasons.extend(
+            writes.map(|(ticket, bytes)| ticket.reason(format!("{bytes} bytes not sent yet"))),
+        );
+        reasons.extend(
+            self.shutdown
+                .iter()
+                .map(|ticket| ticket.reason("waits for the writes before it".into())),
+        );
+        reasons.extend(
+            self.drains.iter().map(|ticket| ticket.reason("waits for the queue to drain".into())),
+        );
     }
 
     fn has_requests(&self) -> bool {
@@ -62,20 +79,18 @@ impl<H: StreamHandle> Stream<H> {
             return false;
         }
         let is_it = |ticket: &Rc<Ticket<()>>| ticket.id() == request;
-        let mut outgoing = self.outgoing.borrow_mut();
-        let Some(Outgoing { connect, writes, drains, .. }) = outgoing.as_deref_mut() else {
-            return false;
-        };
-        if connect.as_ref().is_some_and(is_it) {
-            drop(outgoing);
+        if self.outgoing.with(|outgoing| outgoing.connect.as_ref().is_some_and(is_it)) == Some(true)
+        {
             self.fail_connect(Canceled.into());
             return true;
         }
-        let drain = drains.iter().position(is_it).map(|at| drains.remove(at));
-        let Some(ticket) = drain.or_else(|| writes.cancel(is_it)) else {
+        let canceled = self.pop_with(|Outgoing { writes, drains, .. }| {
+            let drain = drains.iter().position(is_it).map(|at| drains.remove(at));
+            drain.or_else(|| writes.cancel(is_it))
+        });
+        let Some(ticket) = canceled else {
             return false;
         };
-        drop(outgoing);
         ticket.finish(Err(Canceled.into()));
         self.after_progress();
         true
@@ -83,47 +98,23 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Requests that close cut short are still there until the closing phase, but nothing goes on.
     pub(crate) fn is_active(&self) -> bool {
-        let has_requests =
-            || self.outgoing.borrow().as_ref().is_some_and(|outgoing| outgoing.has_requests());
+        let has_requests = || self.outgoing.with(|outgoing| outgoing.has_requests()) == Some(true);
         self.core.is_active() || !self.core.is_closing() && has_requests()
     }
 
     pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>) {
         self.core.report(reasons, || "reading".to_string());
-        let outgoing = self.outgoing.borrow();
-        let Some(outgoing) = outgoing.as_ref() else {
-            return;
-        };
-        reasons.extend(
-            outgoing.connect.iter().map(|ticket| ticket.reason("not connected yet".into())),
-        );
-        let writes = outgoing.writes.waiting();
-        reasons.extend(
-            writes.map(|(ticket, bytes)| ticket.reason(format!("{bytes} bytes not sent yet"))),
-        );
-        reasons.extend(
-            outgoing
-                .shutdown
-                .iter()
-                .map(|ticket| ticket.reason("waits for the writes before it".into())),
-        );
-        reasons.extend(
-            outgoing
-                .drains
-                .iter()
-                .map(|ticket| ticket.reason("waits for the queue to drain".into())),
-        );
+        self.outgoing.with(|outgoing| outgoing.report(reasons));
     }
 
     /// Has the loop keep the handle alive exactly while there is something to do that nobody needs to hold it for.
     pub(super) fn update_hold(&self) {
-        let mut outgoing = self.outgoing.borrow_mut();
-        if outgoing.as_ref().is_some_and(|outgoing| !outgoing.is_needed()) {
-            *outgoing = None;
+        let use_of = |outgoing: &mut Outgoing| (outgoing.is_needed(), outgoing.has_requests());
+        let (is_needed, has_requests) = self.outgoing.with(use_of).unwrap_or((false, false));
+        if !is_needed {
+            drop(self.outgoing.take());
         }
-        let is_busy = self.is(is::READING)
-            || outgoing.as_ref().is_some_and(|outgoing| outgoing.has_requests());
-        drop(outgoing);
+        let is_busy = self.is(is::READING) || has_requests;
         if is_busy == self.is(is::PINNED) || self.core.is_closing() {
             return;
         }
@@ -141,22 +132,11 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(super) fn pop_with<T>(&self, pop: impl FnOnce(&mut Outgoing) -> Option<T>) -> Option<T> {
-        pop(self.outgoing.borrow_mut().as_deref_mut()?)
+        self.outgoing.with(pop).flatten()
     }
 
     pub(super) fn with_outgoing(&self, change: impl FnOnce(&mut Outgoing)) {
-        let mut outgoing = self.outgoing.borrow_mut();
-        change(outgoing.get_or_insert_with(|| {
-            Box::new(Outgoing {
-                connect: None,
-                connect_limit: None,
-                writes: WriteQueue::new(),
-                shutdown: Vec::new(),
-                drains: Vec::new(),
-                writer: None,
-                high_water: None,
-            })
-        }));
+        self.outgoing.with_or_insert(Outgoing::default, change);
     }
 }
 

@@ -20,11 +20,14 @@ pub(crate) struct WriteQueue<T> {
     bytes: usize,
 }
 
-impl<T> WriteQueue<T> {
-    pub(crate) fn new() -> WriteQueue<T> {
+// Not derived, since that would ask it of the tickets, too.
+impl<T> Default for WriteQueue<T> {
+    fn default() -> WriteQueue<T> {
         WriteQueue { entries: VecDeque::new(), bytes: 0 }
     }
+}
 
+impl<T> WriteQueue<T> {
     /// Adds a write. `started` says that the kernel has taken the part of it that is not in `data`.
     pub(crate) fn push(&mut self, data: Vec<u8>, started: bool, ticket: T) {
         self.bytes += data.len();
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_empty_write_is_sent_when_its_turn_comes() {
-        let mut queue = WriteQueue::new();
+        let mut queue = WriteQueue::default();
         queue.push(b"ab".to_vec(), false, 1);
         queue.push(Vec::new(), false, 2);
         assert_eq!(queue.pop_sent(), None);
@@ -124,7 +127,7 @@ mod tests {
 
     #[test]
     fn only_a_write_that_has_not_begun_can_be_cancelled() {
-        let mut queue = WriteQueue::new();
+        let mut queue = WriteQueue::default();
         queue.push(b"ab".to_vec(), false, 1);
         queue.push(b"cd".to_vec(), true, 2);
         queue.push(b"ef".to_vec(), false, 3);
@@ -143,7 +146,7 @@ mod tests {
             sizes in proptest::collection::vec(0usize..50, 1..100),
             takes in proptest::collection::vec(1usize..120, 1..200),
         ) {
-            let mut queue = WriteQueue::new();
+            let mut queue = WriteQueue::default();
             let mut expected = Vec::new();
             for (ticket, &size) in sizes.iter().enumerate() {
                 let data: Vec<u8> = (0..size).map(|i| (ticket * 7 + i) as u8).collect();

@@ -86,7 +86,7 @@ impl Tcp {
             Err(_) => false,
         };
         // A handle that can lose its socket and get another one, by a connect that fails, has an extra part.
-        if !has_socket || self.0.extra.borrow().is_some() {
+        if !has_socket || self.0.extra.is_some() {
             self.with_extra(remember);
         }
         Ok(())

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let target = peers.join("target");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--manifest-path"])
+        .args(["build", "--release", "--bins", "--manifest-path"])
         .arg(peers.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)

@@ -11,138 +11,225 @@ use std::time::Duration;
 
 use crate::options::Options;
 use crate::pattern::Pattern;
-use crate::server::{Running, Server, pin_to_core};
+use crate::progress::Progress;
+use crate::server::{Running, SERVER_CORE, Server, pin_to_core};
 use crate::summary::{Report, Table};
-use crate::throughput::progress;
 
 const CONNECTIONS: usize = 50;
 const MESSAGE: usize = 64;
 
 /// Messages on each connection, in the short run and in the long one.
 const ROUNDS: [usize; 2] = [100, 600];
+const QUICK_ROUNDS: [usize; 2] = [50, 150];
 
 /// A server in a simulator is slow, but not that slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub fn run(options: &Options, servers: &[Server], report: &mut Report) {
+pub fn run(options: &Options, servers: &[Server], progress: &Progress, report: &mut Report) {
     // On the server's core, so that all messages of a round are there when the server runs: the batches, and with them
     // the share of a turn's fixed cost in a message, do not depend on who is faster.
-    pin_to_core(0);
+    pin_to_core(SERVER_CORE);
+    let counter = Counter {
+        progress,
+        rounds: if options.quick { QUICK_ROUNDS } else { ROUNDS },
+        quick: options.quick,
+    };
+    let servers: Vec<&Server> = servers.iter().filter(|server| server.only_in.is_none()).collect();
     if options.wants("syscalls") {
-        count_syscalls(servers, report);
+        progress.part("syscalls");
+        counter.count_syscalls(&servers, report);
     }
     if options.wants("instructions") {
-        count_instructions(options, servers, report);
+        progress.part("instructions");
+        counter.count_instructions(&servers, report);
     }
 }
 
-fn count_syscalls(servers: &[Server], report: &mut Report) {
-    let mut table = Table::new(
-        "syscalls",
-        "system calls per message on the server; 50 connections, 64 B, by strace",
-        &["server", "per message", "which"],
-    );
-    if !is_there("strace") {
-        table.note("strace", "not found; install it to see these figures");
-        return table.print();
+/// Counts what servers do for a message.
+struct Counter<'a> {
+    progress: &'a Progress,
+    rounds: [usize; 2],
+    quick: bool,
+}
+
+impl Counter<'_> {
+    fn count_syscalls(&self, servers: &[&Server], report: &mut Report) {
+        let mut table = Table::new(
+            "syscalls",
+            "system calls per message on the server; 50 connections, 64 B, by strace",
+            &["server", "per message", "which"],
+        );
+        if !is_there("strace") {
+            table.note("strace", "not found; install it to see these figures");
+            return table.print();
+        }
+        for server in servers {
+            match self.syscalls_of(server) {
+                Ok(kinds) => {
+                    let sum: f64 = kinds.iter().map(|(_, calls)| calls).sum();
+                    let which: Vec<String> =
+                        kinds.iter().map(|(name, calls)| format!("{name} {calls:.2}")).collect();
+                    table.row(vec![server.name.into(), format!("{sum:.2}"), which.join(", ")]);
+                    report.record(&["syscalls", server.name], &[("per_message", Some(sum))]);
+                }
+                Err(reason) => miss("syscalls", server, &reason, &mut table, report),
+            }
+        }
+        self.progress.clear();
+        table.print();
     }
-    for server in servers.iter().filter(|server| server.only_in.is_none()) {
-        let counted = measure(server, |report| {
+
+    /// The calls for one message, the most frequent first.
+    fn syscalls_of(&self, server: &Server) -> Result<Vec<(String, f64)>, String> {
+        let [short, long] = self.measure(server, |report| {
             let file = report.display().to_string();
             let options = ["-f", "-c", "-U", "calls,name", "-o", &file];
             ["strace"].iter().chain(&options).map(|word| (*word).to_string()).collect()
-        });
-        match counted {
-            Ok([short, long]) => {
-                let mut kinds: Vec<(String, f64)> = syscalls(&long)
-                    .into_iter()
-                    .map(|(name, calls)| {
-                        let before = syscalls(&short);
-                        let before = before.iter().find(|(other, _)| *other == name);
-                        let calls = calls.saturating_sub(before.map_or(0, |&(_, calls)| calls));
-                        (name, calls as f64 / messages())
-                    })
-                    .filter(|&(_, calls)| calls >= 0.005)
-                    .collect();
-                kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
-                let sum: f64 = kinds.iter().map(|(_, calls)| calls).sum();
-                let which: Vec<String> =
-                    kinds.iter().map(|(name, calls)| format!("{name} {calls:.2}")).collect();
-                table.row(vec![server.name.into(), format!("{sum:.2}"), which.join(", ")]);
-                report.record("syscalls", server.name, &[("per_message", Some(sum))]);
+        })?;
+        let before = syscalls(&short);
+        let mut kinds: Vec<(String, f64)> = syscalls(&long)
+            .into_iter()
+            .map(|(name, calls)| {
+                let before = before.iter().find(|(other, _)| *other == name);
+                let calls = calls.saturating_sub(before.map_or(0, |&(_, calls)| calls));
+                (name, calls as f64 / self.messages())
+            })
+            .filter(|&(_, calls)| calls >= 0.005)
+            .collect();
+        kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(kinds)
+    }
+
+    fn count_instructions(&self, servers: &[&Server], report: &mut Report) {
+        let mut table = Table::new(
+            "instructions",
+            "user instructions and allocations per message on the server; 50 connections, 64 B, by valgrind",
+            &["server", "instructions", "allocations"],
+        );
+        if !is_there("valgrind") {
+            table.note("valgrind", "not found; install it to see these figures");
+            return table.print();
+        }
+        for server in servers {
+            if !self.quick || QUICK_SERVERS.contains(&server.name) {
+                self.count_one(server, &mut table, report);
             }
-            Err(reason) => table.note(server.name, &reason),
         }
-    }
-    table.print();
-}
-
-fn count_instructions(options: &Options, servers: &[Server], report: &mut Report) {
-    let mut table = Table::new(
-        "instructions",
-        "user instructions and allocations per message on the server; 50 connections, 64 B, by valgrind",
-        &["server", "instructions", "allocations"],
-    );
-    if !is_there("valgrind") {
-        table.note("valgrind", "not found; install it to see these figures");
-        return table.print();
-    }
-    for server in servers.iter().filter(|server| server.only_in.is_none()) {
-        count_one(server.name, server, &mut table, report);
-    }
-    // The rest takes a while to build.
-    if !options.quick {
-        for (name, profile, binary) in VARIANTS {
-            progress(&format!("building {name}"));
-            let server =
-                Server { name, what: "", program: build_variant(profile, binary), only_in: None };
-            count_one(name, &server, &mut table, report);
-        }
-        table.note("default profile", "cargo's own release profile: no LTO, 16 codegen units");
-    }
-    table.print();
-}
-
-fn count_one(name: &str, server: &Server, table: &mut Table, report: &mut Report) {
-    let callgrind = measure(server, |report| {
-        let file = format!("--callgrind-out-file={}", report.display());
-        ["valgrind", "--tool=callgrind", &file].map(String::from).to_vec()
-    });
-    let memcheck = measure(server, |report| {
-        let file = format!("--log-file={}", report.display());
-        ["valgrind", "--tool=memcheck", "--leak-check=no", &file].map(String::from).to_vec()
-    });
-    match callgrind.and_then(|callgrind| Ok((callgrind, memcheck?))) {
-        Ok((callgrind, memcheck)) => {
-            let per_message = |count: fn(&str) -> f64, [short, long]: &[String; 2]| {
-                (count(long) - count(short)) / messages()
-            };
-            let instructions = per_message(instructions, &callgrind);
-            // The accepted connections differ in nothing but when they came.
-            let allocations = per_message(allocations, &memcheck).max(0.0);
-            table.row(vec![name.into(), format!("{instructions:.0}"), format!("{allocations:.2}")]);
-            report.record(
-                "instructions",
-                name,
-                &[("per_message", Some(instructions)), ("allocations", Some(allocations))],
+        if self.quick {
+            table.note(
+                "--quick",
+                "leaves out the other servers, the other profiles and the allocations",
+            );
+        } else {
+            // The rest takes a while to build.
+            let names: Vec<&str> = servers.iter().map(|server| server.name).collect();
+            for (name, of, profile, binary) in VARIANTS {
+                if names.contains(&of) {
+                    self.progress.step(&format!("building {name}"));
+                    let server = Server::new(name, build_variant(profile, binary));
+                    self.count_one(&server, &mut table, report);
+                }
+            }
+            table.note(
+                "profiles",
+                "LTO and one codegen unit, unwinding on; *default profile* is cargo's own for release: neither",
             );
         }
-        Err(reason) => table.note(name, &reason),
+        self.progress.clear();
+        table.print();
+    }
+
+    fn count_one(&self, server: &Server, table: &mut Table, report: &mut Report) {
+        let instructions = self.instructions_of(server);
+        let allocations = match self.quick {
+            true => Ok(None),
+            false => self.allocations_of(server).map(Some),
+        };
+        match instructions.and_then(|instructions| Ok((instructions, allocations?))) {
+            Ok((instructions, allocations)) => {
+                let mut row = vec![server.name.to_string(), format!("{instructions:.0}")];
+                row.extend(allocations.map(|allocations| format!("{allocations:.2}")));
+                table.row(row);
+                report.record(
+                    &["instructions", server.name],
+                    &[("per_message", Some(instructions)), ("allocations", allocations)],
+                );
+            }
+            Err(reason) => miss("instructions", server, &reason, table, report),
+        }
+    }
+
+    fn instructions_of(&self, server: &Server) -> Result<f64, String> {
+        let [short, long] = self.measure(server, |report| {
+            let file = format!("--callgrind-out-file={}", report.display());
+            ["valgrind", "--tool=callgrind", &file].map(String::from).to_vec()
+        })?;
+        let sum = |report| instructions(report).ok_or("callgrind's report has no sum");
+        Ok((sum(&long)? - sum(&short)?) / self.messages())
+    }
+
+    fn allocations_of(&self, server: &Server) -> Result<f64, String> {
+        let [short, long] = self.measure(server, |report| {
+            let file = format!("--log-file={}", report.display());
+            ["valgrind", "--tool=memcheck", "--leak-check=no", &file].map(String::from).to_vec()
+        })?;
+        let sum = |report| allocations(report).ok_or("memcheck's report has no sum");
+        // The accepted connections differ in nothing but when they came.
+        Ok(((sum(&long)? - sum(&short)?) / self.messages()).max(0.0))
+    }
+
+    /// Messages by which the two runs differ.
+    fn messages(&self) -> f64 {
+        let [short, long] = self.rounds;
+        (CONNECTIONS * (long - short)) as f64
+    }
+
+    /// The reports of a tool around the server, after the short run and after the long one.
+    fn measure(
+        &self,
+        server: &Server,
+        tool: impl Fn(&Path) -> Vec<String>,
+    ) -> Result<[String; 2], String> {
+        let program = server.program.as_ref()?;
+        let mut reports = [String::new(), String::new()];
+        for (rounds, report) in self.rounds.iter().zip(&mut reports) {
+            self.progress.step(&format!("{}, {} messages", server.name, rounds * CONNECTIONS));
+            let file = report_file();
+            let mut running = Running::start(program, &tool(&file))?;
+            if let Err(err) = echo_in_turn(&running, *rounds) {
+                return Err(format!("{err} ({})", running.how_it_ended()));
+            }
+            running.end_traced().map_err(|err| err.to_string())?;
+            let read = fs::read_to_string(&file);
+            *report = read.map_err(|err| format!("{}: {err}", file.display()))?;
+            let _ = fs::remove_file(file);
+        }
+        Ok(reports)
     }
 }
 
-/// The same servers as they come out of other profiles: name, profile, binary.
-const VARIANTS: [(&str, &str, &str); 4] = [
-    ("floor, panic = abort", "abort", "floor_mio"),
-    ("floor, default profile", "plain", "floor_mio"),
-    ("luvio, default profile", "plain", "luv_echo"),
-    ("luvio-tasks, default profile", "plain", "async_echo"),
+fn miss(part: &str, server: &Server, reason: &str, table: &mut Table, report: &mut Report) {
+    server.note_missing(part, reason, report);
+    table.row(vec![server.name.into()]);
+    table.note(server.name, reason);
+}
+
+/// Those whose instructions are counted with `--quick`.
+const QUICK_SERVERS: [&str; 3] = ["floor", "luvio", "luvio-tasks"];
+
+/// The same servers as they come out of other profiles: name, which one it is, profile, binary.
+const VARIANTS: [(&str, &str, &str, &str); 4] = [
+    ("floor, panic = abort", "floor", "abort", "floor_mio"),
+    ("floor, default profile", "floor", "plain", "floor_mio"),
+    ("luvio, default profile", "luvio", "plain", "luv_echo"),
+    ("luvio-tasks, default profile", "luvio-tasks", "plain", "async_echo"),
 ];
 
 fn build_variant(profile: &str, binary: &str) -> Result<PathBuf, String> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = package.join("target");
-    let built = Command::new("cargo")
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
         .args(["build", "--quiet", "--profile", profile, "--bin", binary, "--manifest-path"])
         .arg(package.join("Cargo.toml"))
         .arg("--target-dir")
@@ -152,28 +239,6 @@ fn build_variant(profile: &str, binary: &str) -> Result<PathBuf, String> {
         Ok(status) if status.success() => Ok(target.join(profile).join(binary)),
         _ => Err(format!("{binary} could not be built with the profile {profile}")),
     }
-}
-
-/// Messages by which the two runs differ.
-fn messages() -> f64 {
-    (CONNECTIONS * (ROUNDS[1] - ROUNDS[0])) as f64
-}
-
-/// The reports of a tool around the server, after the short run and after the long one.
-fn measure(server: &Server, tool: impl Fn(&Path) -> Vec<String>) -> Result<[String; 2], String> {
-    let program = server.program.as_ref()?;
-    let mut reports = [String::new(), String::new()];
-    for (rounds, report) in ROUNDS.iter().zip(&mut reports) {
-        progress(&format!("{}: counting over {} messages", server.name, rounds * CONNECTIONS));
-        let file = report_file();
-        let running = Running::start(program, &tool(&file))?;
-        echo_in_turn(&running, *rounds).map_err(|err| err.to_string())?;
-        running.end_traced().map_err(|err| err.to_string())?;
-        *report = fs::read_to_string(&file).map_err(|err| err.to_string())?;
-        let _ = fs::remove_file(file);
-    }
-    progress("");
-    Ok(reports)
 }
 
 fn report_file() -> PathBuf {
@@ -217,19 +282,39 @@ fn syscalls(report: &str) -> Vec<(String, u64)> {
 }
 
 /// The sum in the report of callgrind.
-fn instructions(report: &str) -> f64 {
+fn instructions(report: &str) -> Option<f64> {
     let totals = report.lines().find_map(|line| line.strip_prefix("totals: "));
-    totals.and_then(|total| total.trim().parse().ok()).unwrap_or(f64::NAN)
+    totals.and_then(|total| total.trim().parse().ok())
 }
 
 /// How often memory was allocated, from the report of memcheck.
-fn allocations(report: &str) -> f64 {
+fn allocations(report: &str) -> Option<f64> {
     let usage = report.lines().find_map(|line| line.split_once("total heap usage: "));
     let count = usage.and_then(|(_, usage)| usage.split_whitespace().next());
-    count.and_then(|count| count.replace(',', "").parse().ok()).unwrap_or(f64::NAN)
+    count.and_then(|count| count.replace(',', "").parse().ok())
 }
 
 fn is_there(program: &str) -> bool {
     let version = Command::new(program).arg("--version").stdout(Stdio::null()).status();
     version.is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_of_strace_is_understood() {
+        let report = "calls syscall\n----- -------\n   25 sendto\n    1 epoll_wait\n----- -------\n   26 total\n";
+        assert_eq!(syscalls(report), [("sendto".to_string(), 25), ("epoll_wait".to_string(), 1)]);
+    }
+
+    #[test]
+    fn the_reports_of_valgrind_are_understood() {
+        assert_eq!(instructions("events: Ir\ntotals: 12345\n"), Some(12_345.0));
+        assert_eq!(instructions(""), None);
+        let log = "==1==   total heap usage: 1,234 allocs, 1,230 frees, 99 bytes allocated\n";
+        assert_eq!(allocations(log), Some(1_234.0));
+        assert_eq!(allocations(""), None);
+    }
 }

@@ -17,7 +17,7 @@ use crate::scenario::{Scenario, Shape};
 const STREAM_WINDOW: u64 = 4 * 1024 * 1024;
 
 /// A server that brings nothing for so long has failed.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the clients talk before the first slice that counts.
 const WARM_UP: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ const SOURCES: usize = 16;
 pub struct Sample {
     pub messages: u64,
     pub elapsed: Duration,
-    /// In nanoseconds; empty for streams.
+    /// From sending a message to having its answer, in nanoseconds.
     pub latency: Histogram<u64>,
 }
 
@@ -41,7 +41,6 @@ pub struct Clients<'a> {
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
-    idle: Vec<std::net::TcpStream>,
     buffer: Vec<u8>,
     /// Clients made so far: each has a pattern and a port of its own.
     made: usize,
@@ -85,7 +84,6 @@ impl<'a> Clients<'a> {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             clients: Vec::new(),
-            idle: Vec::new(),
             buffer: vec![0; 256 * 1024],
             made: 0,
         };
@@ -95,22 +93,6 @@ impl<'a> Clients<'a> {
         }
         clients.run(WARM_UP)?;
         Ok(clients)
-    }
-
-    /// Adds `count` connections that do nothing.
-    pub fn add_idle(&mut self, count: usize) -> io::Result<()> {
-        for index in 0..count {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-            bind_to_source(&socket, index)?;
-            socket.connect(&self.addr.into())?;
-            // It has been accepted when its byte comes back.
-            let mut stream: std::net::TcpStream = socket.into();
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.write_all(b"i")?;
-            stream.read_exact(&mut [0])?;
-            self.idle.push(stream);
-        }
-        Ok(())
     }
 
     /// Has the clients talk for `length`, then waits for what is still under way.
@@ -253,7 +235,7 @@ impl Client {
 }
 
 /// Spreads the clients over the addresses of this host, each of which has ports of its own.
-fn bind_to_source(socket: &Socket, index: usize) -> io::Result<()> {
+pub fn bind_to_source(socket: &Socket, index: usize) -> io::Result<()> {
     let source = Ipv4Addr::new(127, 0, 0, 1 + (index % SOURCES) as u8);
     let addr = if cfg!(target_os = "linux") { source } else { Ipv4Addr::LOCALHOST };
     socket.bind(&SocketAddr::from((addr, 0)).into())

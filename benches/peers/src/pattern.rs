@@ -30,3 +30,36 @@ impl Pattern {
         &self.0[start..start + length.min(LONGEST)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_stream_fit_together() {
+        let pattern = Pattern::new();
+        let whole = pattern.piece(7, 0, LONGEST);
+        let mut offset = 0;
+        for length in [1, 64, 4_096, 65_520, 100_000] {
+            let piece = pattern.piece(7, offset as u64, length);
+            assert_eq!(piece, &whole[offset..offset + length]);
+            offset += length;
+        }
+    }
+
+    #[test]
+    fn connections_have_different_streams() {
+        let pattern = Pattern::new();
+        for id in 1..2_000 {
+            assert_ne!(pattern.piece(id, 0, 64), pattern.piece(0, 0, 64));
+        }
+    }
+
+    #[test]
+    fn a_stream_does_not_end() {
+        let pattern = Pattern::new();
+        let far = u64::from(u32::MAX) * 64;
+        assert_eq!(pattern.piece(3, far, 64), pattern.piece(3, far % PERIOD as u64, 64));
+        assert_eq!(pattern.piece(3, far, LONGEST + 1).len(), LONGEST);
+    }
+}

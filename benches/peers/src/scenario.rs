@@ -22,7 +22,8 @@ pub struct Scenario {
     pub shape: Shape,
 }
 
-const ONE: Shape = Shape::Messages { outstanding: 1 };
+/// A message goes when the answer to the last one has come.
+pub const ONE: Shape = Shape::Messages { outstanding: 1 };
 
 pub const ALL: &[Scenario] = &[
     scenario("c1", "1 connection, 64 B", 1, 64, ONE),

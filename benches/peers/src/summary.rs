@@ -7,6 +7,8 @@ use std::process::{Command, ExitCode};
 
 use serde_json::{Map, Value, json};
 
+use crate::options::Options;
+
 /// A median, and half the width of its 95 % interval (by order statistics, so without any assumption).
 #[derive(Clone, Copy)]
 pub struct Spread {
@@ -43,10 +45,12 @@ impl fmt::Display for Spread {
 
 /// A figure of which the first three digits matter.
 pub fn count(value: f64) -> String {
-    if value < 100.0 {
-        return format!("{value:.1}");
-    }
-    let digits = format!("{value:.0}");
+    if value < 100.0 { format!("{value:.1}") } else { grouped(value.round() as u64) }
+}
+
+/// A whole number.
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index) % 3 == 0 {
@@ -74,16 +78,18 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(name: &str, what: &str, columns: &[&str]) -> Table {
+    pub fn new(name: &str, what: &str, columns: &[impl ToString]) -> Table {
         Table {
             title: format!("{name}: {what}"),
-            columns: columns.iter().map(|column| (*column).to_string()).collect(),
+            columns: columns.iter().map(ToString::to_string).collect(),
             rows: Vec::new(),
             notes: Vec::new(),
         }
     }
 
-    pub fn row(&mut self, cells: Vec<String>) {
+    /// What is missing at the end of the row was not measured.
+    pub fn row(&mut self, mut cells: Vec<String>) {
+        cells.resize(self.columns.len(), "-".into());
         self.rows.push(cells);
     }
 
@@ -91,7 +97,17 @@ impl Table {
         self.notes.push(format!("{about}: {what}"));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     pub fn print(&self) {
+        print!("{self}");
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
             let cells = self.rows.iter().map(|row| &row[column]);
             cells.chain([&self.columns[column]]).map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -107,22 +123,22 @@ impl Table {
                 );
             format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
         };
-        println!("\n### {}\n", self.title);
-        println!("{}", line(&self.columns));
         let rule = widths.iter().enumerate().map(|(column, &width)| match column {
             0 => "-".repeat(width + 2),
             _ => format!("{}:", "-".repeat(width + 1)),
         });
-        println!("|{}|", rule.collect::<Vec<_>>().join("|"));
+        writeln!(f, "\n### {}\n", self.title)?;
+        if !self.rows.is_empty() {
+            writeln!(f, "{}", line(&self.columns))?;
+            writeln!(f, "|{}|", rule.collect::<Vec<_>>().join("|"))?;
+        }
         for row in &self.rows {
-            println!("{}", line(row));
+            writeln!(f, "{}", line(row))?;
         }
-        if !self.notes.is_empty() {
-            println!();
+        if !self.rows.is_empty() && !self.notes.is_empty() {
+            writeln!(f)?;
         }
-        for note in &self.notes {
-            println!("- {note}");
-        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "- {note}"))
     }
 }
 
@@ -131,12 +147,11 @@ impl Table {
 pub struct Report {
     figures: Map<String, Value>,
     failures: Vec<String>,
-    unwritten: bool,
 }
 
 impl Report {
-    /// Says where and when this was measured.
-    pub fn describe_machine(&mut self) {
+    /// Says where and when this is measured.
+    pub fn describe_run(&mut self, options: &Options) {
         let first_line = |program: &str, args: &[&str]| {
             let output = Command::new(program).args(args).output().ok()?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -151,25 +166,40 @@ impl Report {
         let date = first_line("date", &["-I"]).unwrap_or_else(|| "?".into());
         let rust = first_line("rustc", &["--version"]).unwrap_or_else(|| "?".into());
         let cpu = cpu.unwrap_or_else(|| std::env::consts::ARCH.into());
-        println!("{date}, {system}, {cores} cores ({cpu}), {rust}");
-        println!(
-            "Ratios are medians over rounds, each taken within a round; ± is half of the 95 % interval."
-        );
+        println!("{date}, {system}, {cores} cores ({cpu}), {rust}.");
         self.figures.insert(
             "machine".into(),
             json!({ "date": date, "system": system, "cores": cores, "cpu": cpu, "rust": rust }),
         );
+        self.figures.insert(
+            "run".into(),
+            json!({ "quick": options.quick, "rounds": options.rounds(), "parts": options.parts() }),
+        );
     }
 
-    pub fn record(&mut self, part: &str, subject: &str, figures: &[(&str, Option<f64>)]) {
-        let figures: Map<String, Value> = figures
-            .iter()
-            .filter_map(|(name, value)| Some(((*name).to_string(), json!((*value)?))))
-            .collect();
-        let part = self.figures.entry(part).or_insert_with(|| json!({}));
-        part[subject] = Value::Object(figures);
+    /// Keeps the figures of a subject in a part of the table.
+    pub fn record(&mut self, path: &[&str], figures: &[(&str, Option<f64>)]) {
+        let mut at = &mut self.figures;
+        for step in path {
+            let next = at.entry(*step).or_insert_with(|| json!({}));
+            at = next.as_object_mut().expect("figures are only at the ends of paths");
+        }
+        for (name, value) in figures {
+            // JSON has no word for what is no number.
+            if let Some(value) = value.filter(|value| value.is_finite()) {
+                at.insert((*name).to_string(), json!(value));
+            }
+        }
     }
 
+    /// A figure that was recorded.
+    pub fn figure(&self, path: &[&str]) -> Option<f64> {
+        let (first, rest) = path.split_first()?;
+        let start = self.figures.get(*first)?;
+        rest.iter().try_fold(start, |at, step| at.get(step))?.as_f64()
+    }
+
+    /// Notes what went wrong: said at the end, once.
     pub fn fail(&mut self, who: &str, reason: &str) {
         let failure = format!("{who}: {reason}");
         if !self.failures.contains(&failure) {
@@ -178,20 +208,78 @@ impl Report {
     }
 
     pub fn write_json(&mut self, path: &Path) {
+        self.figures.insert("failures".into(), json!(self.failures));
         let text = serde_json::to_string_pretty(&self.figures).expect("numbers and text");
         if let Err(err) = fs::write(path, text + "\n") {
-            eprintln!("cargo bench: {}: {err}", path.display());
-            self.unwritten = true;
+            self.fail(&path.display().to_string(), &err.to_string());
         }
     }
 
+    /// Says what failed, and ends with it.
     pub fn exit_code(&self) -> ExitCode {
         for failure in &self.failures {
             eprintln!("cargo bench: {failure}");
         }
-        match self.failures.is_empty() && !self.unwritten {
+        match self.failures.is_empty() {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_few_values_has_their_whole_range() {
+        let spread = Spread::of(&[3.0, 1.0, 2.0]).unwrap();
+        assert_eq!((spread.median, spread.half_width), (2.0, 1.0));
+        assert_eq!(Spread::of(&[1.0, 2.0]).unwrap().median, 1.5);
+        assert!(Spread::of(&[]).is_none());
+    }
+
+    #[test]
+    fn the_interval_of_the_median_narrows_with_the_number_of_values() {
+        let of = |count: usize| {
+            let values: Vec<f64> = (0..count).map(|n| n as f64 / count as f64).collect();
+            Spread::of(&values).unwrap().half_width
+        };
+        assert!(of(400) < of(100) && of(100) < of(25) && of(25) < 0.25);
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        // Both are slow in the same round: that is the weather.
+        let ratio = Spread::of_ratios(&[2.0, 20.0, 2.0], &[1.0, 10.0, 1.0]).unwrap();
+        assert_eq!((ratio.median, ratio.half_width), (2.0, 0.0));
+    }
+
+    #[test]
+    fn a_short_row_is_filled_up() {
+        let mut table = Table::new("c50", "fifty", &["server", "rate", "ratio"]);
+        table.row(vec!["floor".into(), "1 000".into(), "1.00".into()]);
+        table.row(vec!["libuv".into()]);
+        let text = table.to_string();
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), 4);
+        assert!(rows.iter().all(|row| row.matches('|').count() == 4), "{text}");
+        assert!(rows[3].contains("| libuv  |     - |"), "{text}");
+    }
+
+    #[test]
+    fn figures_can_be_had_again() {
+        let mut report = Report::default();
+        report.record(&["micro", "turn", "mio"], &[("ns", Some(2.0)), ("no", Some(f64::NAN))]);
+        assert_eq!(report.figure(&["micro", "turn", "mio", "ns"]), Some(2.0));
+        assert_eq!(report.figure(&["micro", "turn", "mio", "no"]), None);
+        assert_eq!(report.figure(&["macro", "turn"]), None);
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!(count(1_234_567.0), "1 234 567");
+        assert_eq!(count(12.34), "12.3");
+        assert_eq!(grouped(10), "10");
     }
 }

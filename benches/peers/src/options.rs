@@ -11,6 +11,8 @@ use crate::server;
 const USAGE: &str = "\
 usage: cargo bench -- [--quick] [--only PART,PART...] [--servers NAME,NAME...] [--rounds N] [--json FILE]
 
+Without arguments everything is measured, which takes about ten minutes.
+
   --quick     a first impression in under a minute
   --only      some parts: a scenario (c1, c50, c1000, c50-16k, c50-p16, bulk, churn, idle), or growth, syscalls,
               instructions, micro

@@ -466,6 +466,9 @@ impl LoopInner {
 
     /// Runs the timers that are due when the pass begins.
     fn run_timers(&self) {
+        if self.timers.borrow().is_empty() && self.due.borrow().is_empty() {
+            return;
+        }
         let now = self.clock.now();
         self.timers.borrow_mut().collect_due(now, &mut self.due.borrow_mut());
         let mut looked_at = 0;

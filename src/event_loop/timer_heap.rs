@@ -92,6 +92,12 @@ impl<T> TimerHeap<T> {
         }
     }
 
+    /// True if no timer is started. A stopped one may still count as one for a while.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.armed.len() == self.free.len()
+    }
+
     /// Starts a timer. Equal deadlines come out in the order of their `insert`.
     #[inline]
     pub(crate) fn insert(&mut self, due: Nanos, value: T) -> TimerKey {

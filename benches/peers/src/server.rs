@@ -219,10 +219,11 @@ impl Running {
         Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
     }
 
-    /// Ends the server behind a tool as Ctrl-C does, and waits until the tool has written its report.
+    /// Ends the server behind a tool, and waits until the tool has written its report. Not as Ctrl-C does: a program that a
+    /// shell has started in the background does not hear that, nor do those that it starts.
     pub fn end_traced(mut self) -> io::Result<()> {
         let target = self.traced().unwrap_or(self.child.id());
-        Command::new("kill").args(["-INT", &target.to_string()]).status()?;
+        Command::new("kill").args(["-TERM", &target.to_string()]).status()?;
         self.child.wait().map(drop)
     }
 

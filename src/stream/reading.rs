@@ -83,10 +83,8 @@ impl<H: StreamHandle> Stream<H> {
     #[inline(never)]
     fn read_on(&self, handle: &H, buffer: &mut [u8]) {
         for _ in 1..self.core.event_loop().inner().limits.reads_per_turn {
-            match self.receive(buffer) {
-                Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
-                other => self.end_reading(handle, other),
-            }
+            let received = self.receive(buffer);
+            self.hand_over(handle, buffer, received);
             if !self.has(is::READING | is::READABLE) {
                 break;
             }
@@ -97,7 +95,13 @@ impl<H: StreamHandle> Stream<H> {
     #[cold]
     fn receive_unusual(&self, handle: &H, buffer: &mut [u8], attempt: Option<io::Result<usize>>) {
         let first = attempt.unwrap_or_else(|| self.attempt_to_receive(buffer));
-        match self.receive_after(first, buffer) {
+        let received = self.receive_after(first, buffer);
+        self.hand_over(handle, buffer, received);
+    }
+
+    /// Calls the callback with what came of a read, whatever it is.
+    fn hand_over(&self, handle: &H, buffer: &[u8], received: io::Result<Option<usize>>) {
+        match received {
             Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
             other => self.end_reading(handle, other),
         }
@@ -191,7 +195,10 @@ impl<H: StreamHandle> Stream<H> {
 
     pub(super) fn attempt_to_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // Shared, since `with_socket` may have lent it further up in the stack.
-        receive_from(self.socket.borrow().as_ref(), buffer)
+        match self.socket.borrow().as_ref() {
+            Some(socket) => socket.recv(buffer),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     /// A read did not fill the buffer, so that it has drained the socket.
@@ -224,13 +231,5 @@ impl<H: StreamHandle> Drop for EndOfPass<'_, H> {
         if self.0.has(is::READING | is::READABLE) {
             self.0.resume_later();
         }
-    }
-}
-
-#[inline(always)]
-fn receive_from<T: Transport>(socket: Option<&T>, buffer: &mut [u8]) -> io::Result<usize> {
-    match socket {
-        Some(socket) => socket.recv(buffer),
-        None => Err(io::ErrorKind::WouldBlock.into()),
     }
 }

@@ -190,7 +190,8 @@ impl<H: StreamHandle> Stream<H> {
 
     fn attempt_once(&self, send: impl Fn(&H::Transport) -> io::Result<usize>) -> io::Result<usize> {
         // Shared, since `with_socket` may have lent it further up in the stack.
-        send_to(self.socket.borrow().as_ref(), send)
+        // Without a socket nothing is sent.
+        self.socket.borrow().as_ref().map_or(Ok(0), send)
     }
 
     /// A send brought an error. True if it only means that there is no room now, false if it has to be tried again.
@@ -247,17 +248,5 @@ impl<H: StreamHandle> Stream<H> {
         self.set(is::QUEUED);
         self.update_hold();
         request
-    }
-}
-
-/// Without a socket nothing is sent.
-#[inline(always)]
-fn send_to<T: Transport>(
-    socket: Option<&T>,
-    send: impl Fn(&T) -> io::Result<usize>,
-) -> io::Result<usize> {
-    match socket {
-        Some(socket) => send(socket),
-        None => Ok(0),
     }
 }

@@ -13,19 +13,13 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use luvio::{
-    JoinHandle, Loop, Misuse, Notifier, Prepare, RunMode, Timer, is_canceled, sleep, yield_now,
-};
+use luvio::{JoinHandle, Misuse, Notifier, Prepare, RunMode, Timer, is_canceled, sleep, yield_now};
 use support::{
-    Drops, Journal, check_expectations, expect, misuse, turn, watchdog, with_loop,
+    Drops, Journal, check_expectations, expect, misuse, new_loop, turn, watchdog, with_loop,
     with_virtual_loop,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 #[track_caller]
 fn assert_deadlock<T: std::fmt::Debug>(result: io::Result<T>) {

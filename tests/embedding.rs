@@ -16,14 +16,10 @@ use std::time::Duration;
 
 use luvio::{Check, Idle, Loop, Notifier, RunMode, Tcp, Timer};
 use mio::unix::SourceFd;
-use support::{DEADLINE, Journal, connected_pair, fill, turn, turn_until, watchdog};
+use support::{DEADLINE, Journal, connected_pair, fill, new_loop, turn, turn_until, watchdog};
 
 const ZERO: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3_600);
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 fn no_wait(event_loop: &Loop) {
     event_loop.run_mode(RunMode::NoWait).expect("the loop can be run");

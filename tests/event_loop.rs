@@ -13,15 +13,11 @@ use luvio::{
     await_callback, yield_now,
 };
 use support::{
-    Drops, Journal, connected_pair, expect, misuse, watchdog, with_built_loop, with_loop,
+    Drops, Journal, connected_pair, expect, misuse, new_loop, watchdog, with_built_loop, with_loop,
 };
 
 const ZERO: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3_600);
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 fn idle(event_loop: &LoopHandle, cb: impl FnMut(&Idle) + 'static) -> Idle {
     let idle = Idle::new(event_loop);

@@ -16,12 +16,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use luvio::{
-    AliveKind, Check, Handle, Idle, Kind, Loop, LoopHandle, Misuse, Notifier, Prepare, Request,
-    Tcp, Timer, is_canceled,
+    AliveKind, Check, Handle, Idle, Kind, LoopHandle, Misuse, Notifier, Prepare, Request, Tcp,
+    Timer, is_canceled,
 };
 use support::{
-    Drops, Journal, connected_pair, expect, fill, misuse, std_pair, turn, turn_until, watchdog,
-    with_loop,
+    Drops, Journal, connected_pair, expect, fill, misuse, new_loop, std_pair, turn, turn_until,
+    watchdog, with_loop,
 };
 
 const ZERO: Duration = Duration::ZERO;
@@ -30,10 +30,6 @@ const SHORT: Duration = Duration::from_millis(1);
 /// Ignored by default and sent by nobody, so that the other tests of this process do not mind it.
 #[cfg(feature = "signal")]
 const SIGNAL: i32 = libc::SIGURG;
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 /// Polls a future once, outside of any task.
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {

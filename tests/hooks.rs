@@ -8,14 +8,10 @@ use std::time::Duration;
 
 use luvio::{Check, Idle, Loop, LoopHandle, Misuse, Notifier, Prepare, RunMode, Tcp, Timer};
 use support::{
-    Drops, Journal, expect, misuse, refusing_addr, watchdog, with_loop, with_virtual_loop,
+    Drops, Journal, expect, misuse, new_loop, refusing_addr, watchdog, with_loop, with_virtual_loop,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 fn turn(event_loop: &Loop) {
     event_loop.run_mode(RunMode::NoWait).expect("the loop runs");

@@ -23,7 +23,8 @@ use luvio::{
     Prepare, Remote, Request, Resume, RunMode, Tcp, Timer, is_canceled,
 };
 use support::{
-    DropToken, Drops, connected_pair, fill, misuse, pair_with_data, turn, turn_until, watchdog,
+    DropToken, Drops, connected_pair, fill, misuse, new_loop, pair_with_data, turn, turn_until,
+    watchdog,
 };
 
 const ZERO: Duration = Duration::ZERO;
@@ -31,10 +32,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Ignored by default, so no other test minds it.
 #[cfg(feature = "signal")]
 const SIGWINCH: i32 = 28;
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 // ---- a loop with one of everything --------------------------------------------------------------------------------
 

@@ -11,14 +11,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use luvio::{
-    Check, Loop, LoopHandle, Misuse, Notifier, NotifierSender, Prepare, RunMode, Tcp, Timer,
-};
-use support::{Journal, expect, misuse, turn, watchdog, with_loop};
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
+use luvio::{Check, LoopHandle, Misuse, Notifier, NotifierSender, Prepare, RunMode, Tcp, Timer};
+use support::{Journal, expect, misuse, new_loop, turn, watchdog, with_loop};
 
 fn notifier(event_loop: &LoopHandle, cb: impl FnMut(&Notifier) + 'static) -> Notifier {
     Notifier::new(event_loop, cb).expect("a notifier can be made")

@@ -13,14 +13,12 @@ use std::time::Duration;
 
 use callbacks::{Armed, every_kind};
 use luvio::{Check, Idle, JoinError, Loop, Notifier, Prepare, RunMode, Tcp, Timer};
-use support::{Drops, Journal, connected_pair, fill, pair_with_data, turn, turn_until, watchdog};
+use support::{
+    Drops, Journal, connected_pair, fill, new_loop, pair_with_data, turn, turn_until, watchdog,
+};
 
 const ZERO: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3_600);
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 /// True if `run` panics, which it does on purpose.
 fn panics(run: impl FnOnce()) -> bool {

@@ -12,16 +12,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use luvio::{AliveKind, Check, Loop, LoopHandle, Misuse, Notifier, Remote, RunMode, Timer};
-use support::{turn, turn_until, watchdog, with_loop};
+use luvio::{AliveKind, Check, LoopHandle, Misuse, Notifier, Remote, RunMode, Timer};
+use support::{new_loop, turn, turn_until, watchdog, with_loop};
 
 thread_local! {
     /// What closures noted, each on the thread where it ran.
     static NOTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
 }
 
 fn note(what: &str) {

@@ -20,21 +20,17 @@ use std::thread;
 use std::time::Duration;
 
 use libc::{SIGUSR1, SIGUSR2};
-use luvio::{AliveKind, Check, Kind, Loop, LoopHandle, Misuse, Signal, Timer};
+use luvio::{AliveKind, Check, Kind, LoopHandle, Misuse, Signal, Timer};
 use signal_hook::low_level::raise;
 use support::{
-    Drops, Journal, Watchdog, child, expect, is_child, misuse, turn, turn_until, watchdog,
-    with_loop,
+    Drops, Journal, Watchdog, child, expect, is_child, misuse, new_loop, turn, turn_until,
+    watchdog, with_loop,
 };
 
 /// Has this test run alone, and not for ever.
 fn alone() -> (MutexGuard<'static, ()>, Watchdog) {
     static TURN: Mutex<()> = Mutex::new(());
     (TURN.lock().unwrap_or_else(PoisonError::into_inner), watchdog())
-}
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
 }
 
 /// Raised in this thread: when it returns, the handles have been told.

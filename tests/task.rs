@@ -5,39 +5,24 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use luvio::{
-    AliveKind, Check, Idle, JoinError, JoinHandle, Loop, Notifier, Prepare, RunMode, Timer,
-    is_canceled, sleep, yield_now,
+    AliveKind, Check, Idle, JoinError, JoinHandle, Notifier, Prepare, RunMode, Timer, is_canceled,
+    sleep, yield_now,
 };
 use support::{
-    Drops, Journal, counting, expect, showing_waker, turn, turns, watchdog, with_loop,
-    with_virtual_loop,
+    Drops, Journal, counting, expect, new_loop, panic_text, showing_waker, turn, turns, watchdog,
+    with_loop, with_virtual_loop,
 };
 
 const ZERO: Duration = Duration::ZERO;
 
 /// What a debug build does in a moment, and ten times that in a release build.
 const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
-
-/// What `f` panics with.
-#[track_caller]
-fn panic_of<R>(f: impl FnOnce() -> R) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(f)).err().expect("a panic");
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => payload.downcast::<&str>().expect("a text").to_string(),
-    }
-}
 
 fn is_canceled_task<T>(outcome: &Result<T, JoinError>) -> bool {
     matches!(outcome, Err(JoinError::Canceled))
@@ -228,7 +213,7 @@ fn join_handle_can_be_polled_by_hand() {
     assert!(joined.as_mut().poll(&mut context).is_pending());
     event_loop.run().expect("the loop runs");
     assert!(matches!(joined.as_mut().poll(&mut context), Poll::Ready(Ok(7))));
-    let text = panic_of(|| joined.as_mut().poll(&mut context).is_ready());
+    let text = panic_text(|| joined.as_mut().poll(&mut context).is_ready());
     assert!(text.contains("polled again"), "{text}");
 }
 
@@ -562,11 +547,11 @@ fn free_functions_need_a_running_loop() {
     let event_loop = new_loop();
     let poll_sleep = || pin!(sleep(ZERO)).poll(&mut Context::from_waker(Waker::noop())).is_ready();
     let texts = || {
-        let spawn = panic_of(|| luvio::spawn(async {}).is_finished());
+        let spawn = panic_text(|| luvio::spawn(async {}).is_finished());
         assert!(spawn.contains("luvio::spawn") && spawn.contains("LoopHandle"), "{spawn}");
-        let go = panic_of(|| luvio::go(async {}));
+        let go = panic_text(|| luvio::go(async {}));
         assert!(go.contains("luvio::go") && go.contains("LoopHandle"), "{go}");
-        let slept = panic_of(poll_sleep);
+        let slept = panic_text(poll_sleep);
         assert!(slept.contains("sleep") && slept.contains("block_on"), "{slept}");
     };
     texts();
@@ -574,7 +559,7 @@ fn free_functions_need_a_running_loop() {
     event_loop.run().expect("the loop runs");
     texts();
     event_loop.defer(|_| panic!("in a callback"));
-    assert_eq!(panic_of(|| event_loop.run().is_ok()), "in a callback");
+    assert_eq!(panic_text(|| event_loop.run().is_ok()), "in a callback");
     texts();
 }
 

@@ -12,14 +12,11 @@ use std::time::Duration;
 
 use luvio::{JoinHandle, Loop, RunMode, Tcp, Timer, await_callback, sleep, yield_now};
 use support::{
-    connected_pair, counting, expect, pair_with_data, turns, watchdog, with_built_loop, with_loop,
+    connected_pair, counting, expect, new_loop, pair_with_data, turns, watchdog, with_built_loop,
+    with_loop,
 };
 
 const ZERO: Duration = Duration::ZERO;
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
 
 /// `yield_now` lets exactly one poll for I/O go by, every time.
 #[test]

@@ -5,7 +5,6 @@ mod support;
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -15,7 +14,9 @@ use luvio::{
     Elapsed, JoinHandle, Loop, LoopHandle, Prepare, RunMode, Sleep, Timer, interval, sleep,
     sleep_until, timeout,
 };
-use support::{Drops, connected_pair, expect, turn, watchdog, with_loop, with_virtual_loop};
+use support::{
+    Drops, connected_pair, expect, panic_text, turn, watchdog, with_loop, with_virtual_loop,
+};
 
 const ZERO: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
@@ -61,15 +62,6 @@ fn armed(event_loop: &Loop) -> Option<Duration> {
     holder.abort();
     turn(event_loop);
     timeout
-}
-
-#[track_caller]
-fn panic_of<R>(f: impl FnOnce() -> R) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(f)).err().expect("a panic");
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => payload.downcast::<&str>().expect("a text").to_string(),
-    }
 }
 
 // ---- sleep ----------------------------------------------------------------------------------------------------------
@@ -231,7 +223,7 @@ fn sleep_polled_where_no_loop_runs() {
         },
     ];
     for poll in polls {
-        let text = panic_of(poll);
+        let text = panic_text(poll);
         assert!(text.contains("sleep") && text.contains("block_on"), "{text}");
     }
 }
@@ -638,10 +630,10 @@ fn interval_may_move_to_another_loop() {
 #[test]
 fn interval_needs_a_period_and_a_loop() {
     let _watchdog = watchdog();
-    let text = panic_of(|| drop(interval(SECOND)));
+    let text = panic_text(|| drop(interval(SECOND)));
     assert!(text.contains("luvio::interval") && text.contains("block_on"), "{text}");
     let event_loop = virtual_loop();
-    let text = inside(&event_loop, |_| panic_of(|| drop(interval(ZERO))));
+    let text = inside(&event_loop, |_| panic_text(|| drop(interval(ZERO))));
     assert!(text.contains("period"), "{text}");
 }
 

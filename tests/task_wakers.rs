@@ -11,12 +11,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::task::{Poll, Waker};
 use std::thread;
 
-use luvio::{Loop, RunMode, yield_now};
-use support::{counting, expect, showing_waker, turn, watchdog, with_loop};
-
-fn new_loop() -> Loop {
-    Loop::new().expect("a loop can be made")
-}
+use luvio::{RunMode, yield_now};
+use support::{counting, expect, new_loop, showing_waker, turn, watchdog, with_loop};
 
 /// A waker that is used while its task is polled leads to another poll; used often, to one.
 #[test]

@@ -16,8 +16,8 @@ use std::time::Duration;
 use luvio::{Loop, Misuse, RunMode, Tcp, is_canceled, timeout};
 use socket2::SockRef;
 use support::{
-    Journal, connected_pair, expect, fill, misuse, refusing_addr, reset, std_pair, turn,
-    turn_until, watchdog, with_built_loop, with_loop,
+    Journal, connected_pair, connecting, expect, fill, misuse, refusing_addr, reset, std_pair,
+    turn, turn_until, watchdog, with_built_loop, with_loop,
 };
 
 /// What a stream may have queued unless somebody says otherwise.
@@ -28,16 +28,6 @@ const BUFFERS_PER_SEND: usize = 64;
 
 /// What one read callback gets at most.
 const CHUNK: usize = 64 * 1024;
-
-/// A listening handle, and one that is connecting to it, so that everything written before the first turn is queued.
-fn connecting(event_loop: &Loop) -> (Tcp, Tcp) {
-    let server = Tcp::new(event_loop);
-    server.bind("127.0.0.1:0").unwrap();
-    server.listen_only(8).unwrap();
-    let client = Tcp::new(event_loop);
-    client.connect(server.local_addr().unwrap());
-    (server, client)
-}
 
 /// Queues `count` writes of one byte.
 fn write_bytes(tcp: &Tcp, count: usize) {

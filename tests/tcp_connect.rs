@@ -13,8 +13,8 @@ use std::time::Duration;
 use luvio::{Loop, Misuse, RunMode, Tcp, is_canceled};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, bound_socket, connected_pair, expect, has_ipv6, misuse, refusing_addr,
-    std_pair, with_loop, with_virtual_loop,
+    Journal, accepted_pair, bound_socket, connected_pair, expect, has_ipv6, listen_for_one, misuse,
+    refusing_addr, std_pair, with_loop, with_virtual_loop,
 };
 
 /// A listener of the standard library. Its connections wait; nobody accepts them.
@@ -898,14 +898,7 @@ fn an_adopted_listener_serves_who_came_before() {
         let _early = TcpStream::connect(addr).unwrap();
         let server = Tcp::new(event_loop);
         server.open_listener(listener).unwrap();
-        let announced = expect(1);
-        server
-            .listen(8, move |server, incoming| {
-                announced.hit();
-                incoming.unwrap();
-                server.close();
-            })
-            .unwrap();
+        listen_for_one(&server);
     });
 }
 

@@ -14,7 +14,8 @@ use std::time::Duration;
 use luvio::{Check, Loop, Misuse, Remote, RunMode, Tcp, Timer};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, expect, misuse, watchdog, with_built_loop, with_loop, with_virtual_loop,
+    Journal, accepted_pair, expect, listen_for_one, listening, misuse, watchdog, with_built_loop,
+    with_loop, with_virtual_loop,
 };
 
 /// A bound handle and its address.
@@ -22,13 +23,6 @@ fn bound(event_loop: &Loop) -> (Tcp, SocketAddr) {
     let server = Tcp::new(event_loop);
     server.bind("127.0.0.1:0").unwrap();
     let addr = server.local_addr().unwrap();
-    (server, addr)
-}
-
-/// A listener without a callback and its address.
-fn listening(event_loop: &Loop) -> (Tcp, SocketAddr) {
-    let (server, addr) = bound(event_loop);
-    server.listen_only(128).unwrap();
     (server, addr)
 }
 
@@ -64,14 +58,7 @@ fn run_what_is_ready(event_loop: &Loop) {
 fn a_handle_that_was_not_bound_listens_on_a_free_port() {
     with_loop(|event_loop| {
         let server = Tcp::new(event_loop);
-        let announced = expect(1);
-        server
-            .listen(8, move |server, incoming| {
-                announced.hit();
-                incoming.unwrap();
-                server.close();
-            })
-            .unwrap();
+        listen_for_one(&server);
         let port = server.local_addr().unwrap().port();
         assert_ne!(port, 0);
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -85,14 +72,7 @@ fn a_handle_that_was_not_bound_listens_on_a_free_port() {
 fn a_listener_cannot_listen_again() {
     with_loop(|event_loop| {
         let (server, addr) = bound(event_loop);
-        let announced = expect(1);
-        server
-            .listen(8, move |server, incoming| {
-                announced.hit();
-                incoming.unwrap();
-                server.close();
-            })
-            .unwrap();
+        listen_for_one(&server);
         let again = [server.listen(1, |_, _| panic!("the first one stays")), server.listen_only(1)];
         for result in again {
             let misuse = misuse(result);
@@ -148,14 +128,7 @@ fn an_unreferenced_listener_does_not_hold_the_loop() {
 fn a_listener_lives_as_long_as_it_has_somebody_to_call() {
     with_loop(|event_loop| {
         let (server, addr) = bound(event_loop);
-        let announced = expect(1);
-        server
-            .listen(8, move |server, incoming| {
-                announced.hit();
-                incoming.unwrap();
-                server.close();
-            })
-            .unwrap();
+        listen_for_one(&server);
         drop(server);
         let client = clients(addr, 1);
         event_loop.run().unwrap();

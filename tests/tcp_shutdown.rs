@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 use luvio::{Loop, Misuse, RunMode, Tcp, is_canceled};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, connected_pair, expect, fill, misuse, refusing_addr, watchdog,
-    with_loop,
+    Journal, accepted_pair, connected_pair, expect, fill, listening, misuse, note_reads,
+    refusing_addr, reset, watchdog, with_loop,
 };
 
 /// Reads all that comes, in a thread of its own, and yields its length.
@@ -25,19 +25,6 @@ fn drain(mut peer: TcpStream) -> JoinHandle<usize> {
         peer.read_to_end(&mut received).expect("the stream comes to its end");
         received.len()
     })
-}
-
-/// Makes the next read of the other end fail.
-fn reset(peer: TcpStream) {
-    SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).expect("linger can be set");
-}
-
-/// A bound and listening handle with nobody to accept.
-fn listener(event_loop: &Loop) -> Tcp {
-    let server = Tcp::new(event_loop);
-    server.bind("127.0.0.1:0").unwrap();
-    server.listen_only(8).unwrap();
-    server
 }
 
 // ---- shutdown -----------------------------------------------------------------------------------------------------
@@ -105,15 +92,7 @@ fn reading_goes_on_after_a_shutdown() {
     with_loop(|event_loop| {
         let (tcp, mut peer) = connected_pair(event_loop);
         let journal = Journal::new();
-        let noted = journal.clone();
-        tcp.read_start(move |tcp, chunk| match chunk.unwrap() {
-            Some(data) => noted.note(String::from_utf8_lossy(data)),
-            None => {
-                noted.note("end");
-                tcp.close();
-            }
-        })
-        .unwrap();
+        note_reads(&tcp, &journal);
         tcp.shutdown().then(move |result| {
             result.unwrap();
             assert_eq!(peer.read(&mut [0]).unwrap(), 0);
@@ -162,7 +141,7 @@ fn a_shutdown_needs_a_connection() {
         for (tcp, expected) in [
             (Tcp::new(event_loop), Misuse::NotConnected),
             (bound, Misuse::NotConnected),
-            (listener(event_loop), Misuse::NotConnected),
+            (listening(event_loop).0, Misuse::NotConnected),
             (closing, Misuse::Closing),
         ] {
             let request = tcp.shutdown();
@@ -219,7 +198,7 @@ fn both_ends_may_shut_down_at_the_same_time() {
 #[test]
 fn a_shutdown_waits_for_the_connect() {
     with_loop(|event_loop| {
-        let server = listener(event_loop);
+        let server = listening(event_loop).0;
         let client = Tcp::new(event_loop);
         let journal = Journal::new();
         client.connect(server.local_addr().unwrap()).then(journal.result("connect"));
@@ -331,7 +310,7 @@ fn neither_shutdown_nor_the_end_closes_the_handle() {
 #[test]
 fn a_close_reports_what_it_cuts_short_in_order() {
     with_loop(|event_loop| {
-        let server = listener(event_loop);
+        let server = listening(event_loop).0;
         let client = Tcp::new(event_loop);
         let journal = Journal::new();
         client.connect(server.local_addr().unwrap()).then(journal.result("connect"));
@@ -569,7 +548,7 @@ fn a_reset_works_after_a_shutdown_on_the_descriptor() {
 #[test]
 fn a_reset_without_a_connection_is_a_close() {
     with_loop(|event_loop| {
-        for tcp in [Tcp::new(event_loop), listener(event_loop)] {
+        for tcp in [Tcp::new(event_loop), listening(event_loop).0] {
             let journal = Journal::new();
             tcp.close_reset().then(journal.result("first"));
             tcp.close_reset().then(journal.result("second"));
@@ -606,7 +585,7 @@ fn a_finish_with_nothing_to_send_closes_at_once() {
     with_loop(|event_loop| {
         let (client, server) = accepted_pair(event_loop);
         client.shutdown();
-        for tcp in [Tcp::new(event_loop), listener(event_loop), client, server] {
+        for tcp in [Tcp::new(event_loop), listening(event_loop).0, client, server] {
             let finished = expect(1);
             let request = tcp.finish();
             assert!(tcp.is_closing());
@@ -640,7 +619,7 @@ fn a_finish_tells_the_peer_although_a_duplicate_stays_open() {
 #[test]
 fn a_finish_waits_for_the_connect() {
     with_loop(|event_loop| {
-        let server = listener(event_loop);
+        let server = listening(event_loop).0;
         let client = Tcp::new(event_loop);
         let journal = Journal::new();
         client.connect(server.local_addr().unwrap()).then(journal.result("connect"));

@@ -14,8 +14,8 @@ use std::time::Duration;
 use luvio::{Check, Idle, Loop, LoopHandle, Misuse, Prepare, Request, RunMode, Tcp, Timer};
 use socket2::SockRef;
 use support::{
-    Journal, connected_pair, expect, fill, misuse, pair_with_data, refusing_addr, reset, turn,
-    turn_until, watchdog, with_built_loop, with_loop,
+    Journal, connected_pair, connecting, expect, fill, listening, misuse, note_reads,
+    pair_with_data, refusing_addr, reset, turn, turn_until, watchdog, with_built_loop, with_loop,
 };
 
 /// More than the system holds for a peer that does not read.
@@ -37,21 +37,6 @@ fn pattern(length: usize) -> Vec<u8> {
     let mut data = block.repeat(length.div_ceil(block.len()));
     data.truncate(length);
     data
-}
-
-/// A listening handle, and one that is connecting to it; no turn has been taken yet.
-fn connecting(event_loop: &Loop) -> (Tcp, Tcp) {
-    let server = listener(event_loop);
-    let client = Tcp::new(event_loop);
-    client.connect(server.local_addr().unwrap());
-    (server, client)
-}
-
-fn listener(event_loop: &Loop) -> Tcp {
-    let server = Tcp::new(event_loop);
-    server.bind("127.0.0.1:0").unwrap();
-    server.listen_only(8).unwrap();
-    server
 }
 
 /// Reads the accepted connection to its end and closes it.
@@ -307,7 +292,7 @@ fn a_write_may_be_made_while_the_descriptor_is_lent() {
 #[test]
 fn writes_made_while_connecting_follow_the_connect() {
     with_loop(|event_loop| {
-        let server = listener(event_loop);
+        let server = listening(event_loop).0;
         let client = Tcp::new(event_loop);
         let journal = Journal::new();
         let noted = journal.clone();
@@ -370,7 +355,7 @@ fn a_listener_refuses_a_write() {
         let with_callback = Tcp::new(event_loop);
         with_callback.bind("127.0.0.1:0").unwrap();
         with_callback.listen(8, |_, _| {}).unwrap();
-        for tcp in [listener(event_loop), with_callback] {
+        for tcp in [listening(event_loop).0, with_callback] {
             assert_refused(&tcp, Misuse::Listening, io::ErrorKind::BrokenPipe);
             tcp.close();
         }
@@ -747,15 +732,7 @@ fn reading_goes_on_after_a_write_error() {
     with_loop(|event_loop| {
         let (tcp, mut peer) = connected_pair(event_loop);
         let journal = Journal::new();
-        let noted = journal.clone();
-        tcp.read_start(move |tcp, chunk| match chunk.unwrap() {
-            Some(data) => noted.note(String::from_utf8_lossy(data)),
-            None => {
-                noted.note("end");
-                tcp.close();
-            }
-        })
-        .unwrap();
+        note_reads(&tcp, &journal);
         cut_writing_side(&tcp);
         tcp.write(b"lost").then(journal.result("write"));
         turn(event_loop);

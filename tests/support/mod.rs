@@ -65,6 +65,11 @@ impl Expect {
     }
 }
 
+/// A loop with the default limits, for a test that runs it itself.
+pub fn new_loop() -> Loop {
+    Loop::new().expect("a loop can be made")
+}
+
 /// Makes a loop, hands it to `test`, runs it to its end, and fails on a missed call or a handle that was left open.
 pub fn with_loop(test: impl FnOnce(&Loop)) {
     with_built_loop(Loop::builder(), test);
@@ -392,6 +397,39 @@ pub fn listening(event_loop: &LoopHandle) -> (Tcp, SocketAddr) {
     server.listen_only(128).expect("a bound socket can listen");
     let addr = server.local_addr().expect("a listener has an address");
     (server, addr)
+}
+
+/// A connection under way: the listener, then the client.
+pub fn connecting(event_loop: &LoopHandle) -> (Tcp, Tcp) {
+    let (server, addr) = listening(event_loop);
+    let client = Tcp::new(event_loop);
+    client.connect(addr);
+    (server, client)
+}
+
+/// Has a bound handle listen for exactly one connection, which it does not accept: it closes then.
+#[track_caller]
+pub fn listen_for_one(server: &Tcp) {
+    let announced = expect(1);
+    let listen = server.listen(8, move |server, incoming| {
+        announced.hit();
+        incoming.expect("a connection");
+        server.close();
+    });
+    listen.expect("the handle can listen");
+}
+
+/// Notes what the stream brings, and at its end `end`; then closes it.
+pub fn note_reads(tcp: &Tcp, journal: &Journal) {
+    let noted = journal.clone();
+    let read = tcp.read_start(move |tcp, chunk| match chunk.expect("no error") {
+        Some(data) => noted.note(String::from_utf8_lossy(data)),
+        None => {
+            noted.note("end");
+            tcp.close();
+        }
+    });
+    read.expect("the stream can be read");
 }
 
 /// What the panic of `run` says.

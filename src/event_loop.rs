@@ -378,8 +378,7 @@ impl LoopInner {
         let resuming = self.resuming.borrow().len();
         self.take_mail();
         self.poller.deliver(|event| {
-            let key = Key::from_token(event.token());
-            if let Some(object) = self.handles.get(key) {
+            if let Some(object) = self.handles.by_token(event.token()) {
                 object.ready(Readiness::of(event));
             }
         });

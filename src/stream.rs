@@ -215,12 +215,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn register(&self, socket: &mut H::Transport) -> io::Result<()> {
-        let token = self.core.key().token();
-        self.core
-            .event_loop()
-            .inner()
-            .poller
-            .with_registry(|registry| registry.register(socket, token, INTEREST))
+        self.core.event_loop().inner().register(self.core.key(), socket, INTEREST)
     }
 
     fn drop_socket(&self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::mailbox::Mailbox;
-use super::registry::Key;
+use super::registry::NO_SOCKET;
 
 /// Events taken per poll, as libuv does. More than that wait in the kernel for the next turn.
 const EVENTS_PER_POLL: usize = 1024;
@@ -29,7 +29,7 @@ pub(crate) struct Poller {
 impl Poller {
     pub(crate) fn new() -> io::Result<(Poller, Arc<Mailbox>)> {
         let poll = mio::Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), Key::NONE.token())?;
+        let waker = mio::Waker::new(poll.registry(), NO_SOCKET)?;
         let batch = Batch { events: mio::Events::with_capacity(EVENTS_PER_POLL), delivered: 0 };
         let poller = Poller {
             poll: RefCell::new(Some(poll)),

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefMut};
 use std::fmt;
+use std::io;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
@@ -15,6 +16,18 @@ impl LoopInner {
     /// An error if the loop runs already.
     pub(crate) fn check_not_running(&self) -> Result<(), Misuse> {
         if self.running.get() { Err(Misuse::NestedRun) } else { Ok(()) }
+    }
+
+    /// Registers a socket of the handle with this key. From then on, events of its earlier sockets do not reach it.
+    pub(crate) fn register(
+        &self,
+        key: Key,
+        socket: &mut impl mio::event::Source,
+        interest: mio::Interest,
+    ) -> io::Result<()> {
+        self.handles.register(key, |token| {
+            self.poller.with_registry(|registry| registry.register(socket, token, interest))
+        })
     }
 
     /// Starts a timer; it is kept alive until it expires or is disarmed.

@@ -213,9 +213,8 @@ impl SignalInner {
         let action = pipe::register(signum, writer).map_err(|_| Misuse::BadSignal)?;
         let mut watch =
             Watch { signum, action, socket: UnixStream::from_std(reader), _claim: claim };
-        self.core.event_loop().inner().poller.with_registry(|registry| {
-            registry.register(&mut watch.socket, self.core.key().token(), mio::Interest::READABLE)
-        })?;
+        let inner = self.core.event_loop().inner();
+        inner.register(self.core.key(), &mut watch.socket, mio::Interest::READABLE)?;
         self.stop();
         self.watch.replace(Some(watch));
         Ok(())

@@ -55,10 +55,8 @@ impl Listener {
         callback: Option<Box<Callback>>,
         tcp: &Tcp,
     ) -> io::Result<Listener> {
-        let token = tcp.core().key().token();
-        tcp.event_loop().inner().poller.with_registry(|registry| {
-            registry.register(&mut socket, token, mio::Interest::READABLE)
-        })?;
+        let inner = tcp.event_loop().inner();
+        inner.register(tcp.core().key(), &mut socket, mio::Interest::READABLE)?;
         let listener = Listener {
             socket: RefCell::new(Some(Rc::new(socket))),
             callback: Slot::empty(),

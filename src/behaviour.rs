@@ -68,10 +68,11 @@
 //!   notifiers, and the handles whose budget ran out in the turn before.
 //! - **L-25** An event of the poll for a handle that an earlier callback stopped or closed is dropped.
 //! - **L-26** A handle that gets the descriptor or the slot of one closed earlier in the same batch never sees an event
-//!   of that one.
+//!   of that one. Nor does a handle that has one socket after another see an event of an earlier one, although somebody
+//!   outside (a child process about to run its program) may hold a duplicate of that one's descriptor.
 //! - **L-27** A peer that sends without end does not hold up the loop: after so many reads (32;
 //!   [`reads_per_turn`](crate::Builder::reads_per_turn)) the others have their turn. The rest follows in later turns,
-//!   which do not sleep, without anything new arriving.
+//!   which do not sleep, without anything new arriving; and what does arrive does not double the number.
 //! - **L-28** Callbacks and tasks that become ready during the I/O callbacks run in the same turn, before check:
 //!   pending callbacks, then tasks, in eight rounds at most. What is left then runs in the next turn, before it could
 //!   sleep.
@@ -232,7 +233,8 @@
 //! - **RD-07** The end of the stream is one `Ok(None)`. Reading has stopped then; the handle stays open.
 //! - **RD-08** What came before the end is delivered before it, by calls of its own, maybe in earlier turns.
 //! - **RD-09** After the end, the stream can still be written, and still counts as readable.
-//! - **RD-10** Reading may begin again after the end, and comes to the end again.
+//! - **RD-10** Reading may begin again after the end, and comes to the end again; once a turn if it begins again in the
+//!   callback.
 //! - **RD-11** A read error is delivered once, and reading has stopped. The stream is neither readable nor writable
 //!   then: reads are refused with [`Misuse::NotConnected`], writes with [`Misuse::ShutDown`]. It is not closed.
 //! - **RD-12** A reset by the peer is [`ConnectionReset`](std::io::ErrorKind::ConnectionReset), not the end of the
@@ -253,6 +255,9 @@
 //! - **RD-23** Stopping or ending the reading leaves queued writes alone.
 //! - **RD-24** A descriptor that a child process still has open wakes the loop no more once the handle is closed.
 //! - **RD-25** If one poll reports data and the end, the data comes first.
+//! - **RD-26** If the connect fails, is cancelled or runs out of time for which a reader waits, the reader hears of that
+//!   error, once, after the connect's own callback, and reading has stopped by then (libuv: it hears of an end of the
+//!   stream). So it does when it awaits data.
 //!
 //! # WR: writing to streams
 //!
@@ -263,7 +268,8 @@
 //! - **WR-04** If it did: made by an I/O callback, the write calls back in the same turn, before check; made by a
 //!   timer, at the beginning of the next turn.
 //! - **WR-05** On a connected stream with nothing queued, the kernel is tried inside `write`.
-//! - **WR-06** Writes during a connect are queued, and sent once it has succeeded; its callback comes first.
+//! - **WR-06** Writes during a connect are queued, and sent once it has succeeded; its callback comes first, and if that
+//!   closes the handle, none of them is sent.
 //! - **WR-07** A write is refused with [`Misuse::NotConnected`] before any connect, [`Misuse::Listening`] on a
 //!   listener, [`Misuse::ShutDown`] after a shutdown was called or a read has failed, [`Misuse::Closing`] after close
 //!   (libuv: does not tell the first from the last, nor the second from the third).
@@ -455,6 +461,8 @@
 //!   first.
 //! - **Z-14** [`block_on`](crate::Loop::block_on) inside a callback or a task of the same loop is refused with
 //!   [`Misuse::NestedRun`].
+//! - **Z-15** Several may wait for the same by the futures-io traits: all of them are woken, and those who find nothing wait
+//!   again. (Who of them gets which part of the data is not said.)
 //!
 //! # Not applicable
 //!

@@ -6,6 +6,7 @@ mod clock;
 mod current;
 mod descriptors;
 mod dispose;
+mod guarded;
 mod hook_list;
 mod loop_handle;
 mod mailbox;
@@ -38,6 +39,7 @@ pub(crate) use self::builder::Limits;
 pub(crate) use self::clock::{Clock, Nanos, saturating_nanos};
 pub(crate) use self::current::{LoopId, current, with_running};
 pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
+pub(crate) use self::guarded::Guarded;
 pub(crate) use self::hook_list::{HookKey, HookList};
 pub(crate) use self::mailbox::{Item, Mailbox};
 pub(crate) use self::object::{Expire, Object, Readiness, RequestId, Runnable};
@@ -357,11 +359,16 @@ impl LoopInner {
 
     fn run_first_pending(&self, count: usize) {
         for _ in 0..count {
-            let Some(Pending { place, job, .. }) = self.pending.pop() else {
+            let Some(Pending { owner, place, job }) = self.pending.pop() else {
                 break;
             };
             match job {
                 Job::Completion(request) => request.run(),
+                Job::Handle => {
+                    if let Some(object) = self.handles.get(owner) {
+                        object.pending();
+                    }
+                }
                 Job::Closure(closure) => {
                     let this = current().expect("passes run only inside a run");
                     self.watch(|| ("deferred closure", place), || closure(&this));

@@ -19,9 +19,10 @@ use crate::task::{AcceptNext, Interval};
 
 /// Reads straight into the given buffer. A wait that is given up leaves nothing behind: any other reader may follow.
 ///
-/// As with every reader, only one may wait at a time: see [`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading). A
-/// wait by this trait does not keep other readers out, since it cannot be known whether it is still wanted; they take
-/// over, and it fails when it is polled again. Closing the handle ends a wait with [`Canceled`](crate::Canceled).
+/// Several may wait at a time: what arrives wakes all of them, and those who find nothing wait again. A wait by this trait
+/// does not keep other readers out, since it cannot be known whether it is still wanted: a callback or another await takes
+/// over, and the wait fails when it is polled again ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)). Closing the
+/// handle ends every wait with [`Canceled`](crate::Canceled).
 impl AsyncRead for &Tcp {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -33,8 +34,8 @@ impl AsyncRead for &Tcp {
 }
 
 /// Writes what there is room for and waits when there is none; nothing is queued. What
-/// [`write`](Tcp::write) has queued goes first. Closing shuts the writing side down; the handle is closed when it is
-/// dropped.
+/// [`write`](Tcp::write) has queued goes first. Several may wait at a time, for room or for a flush; all of them are woken.
+/// Closing shuts the writing side down; the handle is closed when it is dropped.
 impl AsyncWrite for &Tcp {
     fn poll_write(
         self: Pin<&mut Self>,

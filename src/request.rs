@@ -318,6 +318,8 @@ pub(crate) struct Ticket<T> {
     finished: Cell<bool>,
     result: Cell<Option<io::Result<T>>>,
     listener: Cell<Listener<T>>,
+    /// In the line of its handle, if it is in one.
+    place: Cell<u64>,
 }
 
 impl<T: 'static> Ticket<T> {
@@ -331,6 +333,7 @@ impl<T: 'static> Ticket<T> {
             finished: Cell::new(false),
             result: Cell::new(None),
             listener: Cell::new(Listener::Undecided),
+            place: Cell::new(0),
         })
     }
 
@@ -346,6 +349,14 @@ impl<T: 'static> Ticket<T> {
     /// The operation is over. A callback is queued, a task woken.
     pub(crate) fn finish(self: Rc<Self>, result: io::Result<T>) {
         self.settle(result, Ticket::queue);
+    }
+
+    /// True if to finish it now is to run code that may be the program's: a waker, or the logger.
+    pub(crate) fn is_told_at_once(&self) -> bool {
+        let listener = self.listener.replace(Listener::Undecided);
+        let is_told = matches!(listener, Listener::Task(_) | Listener::Nobody);
+        self.listener.set(listener);
+        is_told
     }
 
     /// The same in the closing phase, where the callback runs at once.
@@ -436,7 +447,12 @@ impl<T> Ticket<T> {
 
     /// Tells this request from the others of its handle.
     pub(crate) fn id(&self) -> RequestId {
-        RequestId(ptr::from_ref(self).addr())
+        RequestId { address: ptr::from_ref(self).addr(), place: self.place.get() }
+    }
+
+    /// Says where the handle keeps it.
+    pub(crate) fn set_place(&self, place: u64) {
+        self.place.set(place);
     }
 }
 

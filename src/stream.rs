@@ -17,6 +17,8 @@
 mod awaiting;
 mod connecting;
 mod draining;
+mod line;
+mod outcome;
 #[cfg(feature = "futures")]
 mod poll_io;
 mod reading;
@@ -27,7 +29,10 @@ mod writing;
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 
+use self::outcome::Outcome;
+use self::reading::EndOfPass;
 use self::requests::Outgoing;
+use crate::error::{Canceled, is_canceled};
 use crate::event_loop::Readiness;
 use crate::handle::{Core, Rare, Slot};
 use crate::task::WaitingTask;
@@ -116,6 +121,8 @@ mod is {
     pub(super) const PINNED: u32 = 1 << 13;
     /// A task waits for room to write, by the futures-io traits.
     pub(super) const ROOM_AWAITED: u32 = 1 << 15;
+    /// More than one wait for data, by the futures-io traits.
+    pub(super) const AWAITED_BY_MORE: u32 = 1 << 19;
     /// The socket listens; there is no peer to write to.
     pub(super) const LISTENING: u32 = 1 << 16;
     /// Close cut off a read, or a write, of the futures-io traits, whose next poll is to say so.
@@ -138,7 +145,7 @@ pub(crate) struct Stream<H: StreamHandle> {
     /// The task that waits for data.
     awaiting: WaitingTask,
     /// Absent unless something is under way: most streams never need it.
-    outgoing: Rare<Outgoing>,
+    outgoing: Rare<Outgoing<H>>,
 }
 
 // ---- the life of the socket --------------------------------------------------------------------------------------
@@ -170,6 +177,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// The first step of closing: the socket goes, the requests stay for the closing phase.
     pub(crate) fn release(&self) {
+        let mut outcome = Outcome::default();
         self.stop_connect_limit();
         let mut kept = is::SHOWN | is::RESUMING | is::READ_CUT_OFF | is::WRITE_CUT_OFF;
         kept &= self.flags.get();
@@ -179,14 +187,17 @@ impl<H: StreamHandle> Stream<H> {
         if self.is(is::ROOM_AWAITED) {
             kept |= is::WRITE_CUT_OFF;
         }
-        self.cut_off_reader();
-        self.wake_writer();
+        self.stop_awaiting_data(&mut outcome);
+        self.stop_awaiting_room(&mut outcome);
         self.flags.set(kept);
         self.drop_socket();
+        self.tell(outcome);
     }
 
     pub(crate) fn drop_callbacks(&self) {
+        let unconnected = self.take_unconnected_reader();
         self.reader.clear();
+        drop(unconnected);
     }
 
     /// Runs `f` with the socket. It may use the stream meanwhile, even close it.
@@ -253,12 +264,15 @@ impl<H: StreamHandle> Drop for Loan<'_, H> {
 /// The last one who held the handle let go of it.
 impl<H: StreamHandle> Drop for Stream<H> {
     fn drop(&mut self) {
-        // The waits of the futures-io traits do not end by themselves.
-        if self.is(is::AWAITED) {
-            self.forget_reader();
-        }
-        self.stop_awaiting_room();
         self.drop_socket();
+        // The waits of the futures-io traits do not end by themselves. Nobody needs to be woken: a wait that was to go on
+        // would hold the handle.
+        let inner = self.core.event_loop().inner();
+        for wait in [is::AWAITED, is::ROOM_AWAITED] {
+            if self.is(wait) {
+                inner.count_outside(false);
+            }
+        }
     }
 }
 
@@ -280,7 +294,12 @@ impl<H: StreamHandle> Stream<H> {
     pub(crate) fn note(&self, readiness: Readiness) -> ToDo {
         const READS: u32 = is::CONNECTED | is::READABLE | is::READING;
         const AWAITS: u32 = is::CONNECTED | is::READABLE | is::AWAITED;
-        const ELSE: u32 = is::CONNECTING | is::QUEUED | is::ROOM_AWAITED;
+        const ELSE: u32 = is::CONNECTING
+            | is::QUEUED
+            | is::ROOM_AWAITED
+            | is::AWAITED_BY_MORE
+            // Its go is coming in this turn, or else in the next: two would be twice the budget.
+            | is::RESUMING;
         self.set(readiness.flags());
         match self.flags.get() & (READS | AWAITS | ELSE) {
             READS => ToDo::Read,
@@ -291,9 +310,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Does what is to be done about what the poll said, whatever it is.
     pub(crate) fn look_around(&self, handle: &H) {
-        if self.is(is::CONNECTING) {
-            self.check_connect();
-        } else {
+        if !self.is(is::RESUMING) {
             self.go_on(handle);
         }
     }
@@ -302,9 +319,7 @@ impl<H: StreamHandle> Stream<H> {
     #[inline(never)]
     pub(crate) fn resume(&self, handle: &H) {
         self.unset(is::RESUMING);
-        if !self.is(is::CONNECTING) {
-            self.go_on(handle);
-        }
+        self.go_on(handle);
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -317,21 +332,24 @@ impl<H: StreamHandle> Stream<H> {
 
     #[inline(never)]
     fn go_on(&self, handle: &H) {
-        // Writing first: it runs no callback, so that a read callback that panics cannot keep it from happening.
-        if self.is(is::QUEUED | is::ROOM_AWAITED) {
-            self.go_on_writing();
+        if self.is(is::CONNECTING) {
+            return self.check_connect();
         }
-        self.wake_reader();
+        // If somebody who is told panics, there will be another go for what is left.
+        let _end = EndOfPass(self);
+        let mut outcome = Outcome::default();
+        if self.is(is::QUEUED | is::ROOM_AWAITED) {
+            self.write_pass(&mut outcome);
+            if self.is(is::WRITABLE) {
+                self.stop_awaiting_room(&mut outcome);
+            }
+        }
+        if self.has(is::AWAITED | is::READABLE) {
+            self.wake_readers(&mut outcome);
+        }
+        self.tell(outcome);
         if self.has(is::READING | is::READABLE | is::CONNECTED) {
             self.read_pass(handle);
-        }
-    }
-
-    #[inline(never)]
-    fn go_on_writing(&self) {
-        self.write_pass();
-        if self.is(is::WRITABLE) {
-            self.wake_writer();
         }
     }
 
@@ -362,6 +380,17 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
+    }
+}
+
+/// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.
+fn copy_of(err: &io::Error) -> io::Error {
+    if is_canceled(err) {
+        return Canceled.into();
+    }
+    match err.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => err.kind().into(),
     }
 }
 

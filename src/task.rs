@@ -32,7 +32,7 @@ pub use self::time::{
 
 pub(crate) use self::block_on::{NoRoot, Root};
 pub(crate) use self::run_queue::{TaskKey, Tasks};
-pub(crate) use self::waiting::WaitingTask;
+pub(crate) use self::waiting::{Waiting, WaitingTask};
 
 use crate::error::Canceled;
 use crate::event_loop::{LoopHandle, current};

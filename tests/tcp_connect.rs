@@ -13,8 +13,8 @@ use std::time::Duration;
 use luvio::{Loop, Misuse, RunMode, Tcp, is_canceled};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, bound_socket, connected_pair, expect, has_ipv6, listen_for_one, misuse,
-    refusing_addr, std_pair, with_loop, with_virtual_loop,
+    Drops, Journal, accepted_pair, bound_socket, connected_pair, expect, has_ipv6, listen_for_one,
+    misuse, refusing_addr, std_pair, turn_until, with_loop, with_virtual_loop,
 };
 
 /// A listener of the standard library. Its connections wait; nobody accepts them.
@@ -414,26 +414,62 @@ fn a_handle_can_connect_again_after_a_failure() {
     });
 }
 
-/// A read that was started during a connect that fails is over without a call, and can be started anew.
+/// RD-26: a read that was started during a connect hears how that failed, after the connect's own callback; in that
+/// callback already it is over and can be started anew.
 #[test]
-fn a_failed_connect_ends_the_read_that_waited_for_it() {
+fn a_reader_hears_how_the_connect_failed_that_it_waited_for() {
     with_loop(|event_loop| {
         let (listener, addr) = std_listener();
         let tcp = Tcp::new(event_loop);
-        let refused = tcp.connect(refusing_addr());
-        tcp.read_start(|_, _| panic!("there was nothing to read")).unwrap();
-        assert!(ended(event_loop, refused).is_err());
-        assert!(!tcp.is_active());
-        tcp.connect(addr);
-        let end = expect(1);
-        tcp.read_start(move |tcp, chunk| {
-            end.hit();
-            assert_eq!(chunk.unwrap(), None);
-            tcp.close();
+        let journal = Journal::new();
+        let (again, first, end) = (tcp.clone(), journal.clone(), expect(1));
+        tcp.connect(refusing_addr()).then(move |refused| {
+            assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            assert!(!again.is_active());
+            first.note("connect");
+            again.connect(addr);
+            let started = again.read_start(move |tcp, chunk| {
+                end.hit();
+                assert_eq!(chunk.unwrap(), None);
+                tcp.close();
+            });
+            started.unwrap();
+        });
+        let (told, told_once) = (journal.clone(), expect(1));
+        tcp.read_start(move |_, chunk| {
+            told_once.hit();
+            assert_eq!(chunk.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            told.note("reader");
         })
         .unwrap();
+        drop(tcp);
+        turn_until(event_loop, || journal.entries().len() == 2);
+        journal.assert_is(&["connect", "reader"]);
         drop(listener.accept().unwrap());
     });
+}
+
+/// RD-26, RD-13: a reader that was stopped, or whose handle was closed, by the connect's callback hears nothing, and its
+/// closure is dropped.
+#[test]
+fn a_reader_that_was_stopped_does_not_hear_of_the_connect() {
+    for close in [false, true] {
+        let drops = Drops::new();
+        with_loop(|event_loop| {
+            let tcp = Tcp::new(event_loop);
+            let (own, token) = (tcp.clone(), drops.token());
+            tcp.connect(refusing_addr()).then(move |refused| {
+                assert!(refused.is_err());
+                if close { drop(own.close()) } else { own.read_stop() }
+            });
+            let started = tcp.read_start(move |_, _| {
+                token.keep();
+                panic!("it was stopped");
+            });
+            started.unwrap();
+        });
+        assert_eq!(drops.count(), 1);
+    }
 }
 
 /// TC-12: what can be known at once: a connect under way, a connection, a listener, an address that is none, no route.

@@ -299,6 +299,59 @@ fn reading_after_the_end_comes_to_the_end_again() {
     });
 }
 
+/// RD-10: whoever starts to read again in the callback of the end hears of it once a turn.
+#[test]
+fn the_end_comes_once_a_turn() {
+    with_loop(|event_loop| {
+        let (tcp, peer) = connected_pair(event_loop);
+        drop(peer);
+        let ends = Rc::new(Cell::new(0));
+        fn again(tcp: &Tcp, ends: &Rc<Cell<usize>>) {
+            let ends = Rc::clone(ends);
+            let started = tcp.read_start(move |tcp, chunk| {
+                assert!(chunk.unwrap().is_none());
+                ends.set(ends.get() + 1);
+                again(tcp, &ends);
+            });
+            started.unwrap();
+        }
+        again(&tcp, &ends);
+        turn_until(event_loop, || ends.get() > 0);
+        for turns in 1..10 {
+            assert_eq!(ends.get(), turns);
+            turn(event_loop);
+        }
+        tcp.close();
+    });
+}
+
+/// L-27, RD-19: a stream that waits for its next go and gets an event besides has one budget in the turn, not two.
+#[test]
+fn an_event_does_not_double_the_budget() {
+    with_built_loop(Loop::builder().read_chunk(16).reads_per_turn(2), |event_loop| {
+        let (tcp, mut peer) = pair_with_data(event_loop, &[b'x'; 400]);
+        let calls = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&calls);
+        let read = Rc::new(Cell::new(0));
+        let bytes = Rc::clone(&read);
+        tcp.read_start(move |_, chunk| {
+            counter.set(counter.get() + 1);
+            bytes.set(bytes.get() + chunk.unwrap().unwrap().len());
+        })
+        .unwrap();
+        let mut written = 400;
+        for _ in 0..12 {
+            peer.write_all(&[b'y'; 10]).unwrap();
+            written += 10;
+            calls.set(0);
+            turn(event_loop);
+            assert_eq!(calls.get(), 2);
+        }
+        turn_until(event_loop, || read.get() == written);
+        tcp.close();
+    });
+}
+
 /// RD-21: a peer that left before reading began, with nothing to read, is the end of the stream.
 #[test]
 fn a_peer_that_left_before_reading_began_is_the_end() {

@@ -5,7 +5,7 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -509,6 +509,31 @@ fn a_write_of_4096_large_buffers_arrives_whole() {
             event_loop.run().unwrap();
             assert!(reader.join().unwrap() == data);
         }
+    });
+}
+
+/// WR-06: a connect's callback that closes the handle has the writes cancelled that were made before; the peer gets none of
+/// them. The same of a shutdown.
+#[test]
+fn a_write_does_not_go_out_before_the_callback_of_the_connect() {
+    with_loop(|event_loop| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = Tcp::new(event_loop);
+        let (own, journal) = (tcp.clone(), Journal::new());
+        let connected = journal.clone();
+        tcp.connect(listener.local_addr().unwrap()).then(move |result| {
+            connected.note(if result.is_ok() { "connected" } else { "failed" });
+            own.close().then(connected.result("close"));
+        });
+        tcp.write("early").then(journal.result("write"));
+        tcp.shutdown().then(journal.result("shutdown"));
+        drop(tcp);
+        event_loop.run().unwrap();
+        journal.assert_is(&["connected", "write canceled", "shutdown canceled", "close ok"]);
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        let _ = peer.read_to_end(&mut received);
+        assert_eq!(received, b"");
     });
 }
 

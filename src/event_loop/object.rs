@@ -61,6 +61,9 @@ pub(crate) trait Object: 'static {
     /// The handle asked to be called after the other events of this batch (see `LoopInner::call_late`).
     fn late(self: Rc<Self>) {}
 
+    /// The handle queued itself behind its requests (see `Job::Handle`).
+    fn pending(self: Rc<Self>) {}
+
     /// A sender in some thread asked for this notifier's callback.
     fn notified(self: Rc<Self>) {}
 
@@ -112,6 +115,11 @@ pub(crate) trait Expire {
     fn expire(self: Rc<Self>);
 }
 
-/// Tells the requests of a handle apart: the address of the state that the request and the handle share.
+/// Tells the requests of a handle apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RequestId(pub(crate) usize);
+pub(crate) struct RequestId {
+    /// The address of the state that the request and the handle share.
+    pub(crate) address: usize,
+    /// Where the handle keeps it, if it is in a line of many.
+    pub(crate) place: u64,
+}

@@ -13,6 +13,8 @@ use super::registry::Key;
 pub(crate) enum Job {
     /// A request's callback, with its result.
     Completion(Rc<dyn Runnable>),
+    /// The owner asked for it, to call one of its own callbacks (see `Object::pending`).
+    Handle,
     /// A closure given to `defer` or `Remote::post`.
     Closure(Box<dyn FnOnce(&LoopHandle)>),
 }

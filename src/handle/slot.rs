@@ -32,6 +32,17 @@ impl<F: ?Sized> Slot<F> {
         self.change(None);
     }
 
+    /// Takes the callback out. One that is running is dropped when it returns.
+    pub(crate) fn take(&self) -> Option<Box<F>> {
+        match self.callback.try_borrow_mut() {
+            Ok(mut current) => current.take(),
+            Err(_) => {
+                self.clear();
+                None
+            }
+        }
+    }
+
     /// Lends the callback to run it. `None` if there is none, or it is running already further down the stack.
     #[inline]
     pub(crate) fn lend(&self) -> Option<Lent<'_, F>> {

@@ -208,6 +208,11 @@ impl Object for TcpInner {
         }
     }
 
+    fn pending(self: Rc<Self>) {
+        let tcp = Tcp(self);
+        tcp.0.stream.tell_unconnected_reader(&tcp);
+    }
+
     #[inline]
     fn core(&self) -> &Core {
         &self.stream.core

@@ -4,6 +4,8 @@ use std::io;
 use std::mem;
 use std::task::{Context, Poll, ready};
 
+use super::outcome::Outcome;
+use super::requests::Outgoing;
 use super::{Stream, StreamHandle, is};
 use crate::error::Canceled;
 use crate::event_loop::may_go_on;
@@ -91,13 +93,25 @@ impl<H: StreamHandle> Stream<H> {
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
         if *wait == 0 {
             self.check_can_read()?;
-            self.cut_off_reader();
+            let mut outcome = Outcome::default();
+            self.stop_awaiting_data(&mut outcome);
+            self.tell(outcome);
         } else if *wait != self.current_wait() {
             // Cut off, by close or by a connect that failed.
-            *wait = 0;
-            return Poll::Ready(Err(Canceled.into()));
+            let error = self.take_cut_off(mem::take(wait));
+            return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The error by which a connect failed that this wait was for.
+    pub(super) fn take_cut_off(&self, wait: u32) -> Option<io::Error> {
+        let of_this = |outgoing: &mut Outgoing<H>| {
+            outgoing.cut_off.take_if(|(waited, _)| *waited == wait).map(|(_, error)| error)
+        };
+        let error = self.pop_with(of_this)?;
+        self.update_hold();
+        Some(error)
     }
 
     /// A read for a task. `None` if there was nothing after all.
@@ -132,28 +146,33 @@ impl<H: StreamHandle> Stream<H> {
         Some(received)
     }
 
-    #[inline]
-    pub(super) fn wake_reader(&self) {
-        if self.has(is::AWAITED | is::READABLE) {
-            self.wake_reader_now();
-        }
-    }
-
+    /// Wakes the one task that waits for data.
     pub(crate) fn wake_reader_now(&self) {
         self.awaiting.wake(&self.core.event_loop().inner().tasks);
     }
 
-    /// Ends the wait of the task that waits for data; it finds out when it is polled.
-    pub(super) fn cut_off_reader(&self) {
+    /// All who wait for data have to look again. Until then, they still count as waiting.
+    #[inline]
+    pub(super) fn wake_readers(&self, outcome: &mut Outcome) {
+        let mut more = Vec::new();
+        if self.is(is::AWAITED_BY_MORE) {
+            self.unset(is::AWAITED_BY_MORE);
+            self.outgoing.with(|outgoing| mem::swap(&mut outgoing.readers, &mut more));
+        }
+        outcome.wake_readers(self.awaiting.take(), more);
+    }
+
+    /// Nobody waits for data any more. Those who did find out when they are polled.
+    pub(super) fn stop_awaiting_data(&self, outcome: &mut Outcome) {
         if self.is(is::AWAITED) {
             self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
-            self.wake_reader_now();
+            self.wake_readers(outcome);
         }
     }
 
     #[inline]
-    pub(super) fn forget_reader(&self) {
+    fn forget_reader(&self) {
         self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
         self.core.event_loop().inner().count_outside(false);
         self.awaiting.clear();

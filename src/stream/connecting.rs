@@ -3,9 +3,11 @@
 use std::io;
 use std::rc::Rc;
 
-use super::{Stream, StreamHandle, Transport, is};
+use super::outcome::Outcome;
+use super::requests::BY_TRAIT;
+use super::{Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Canceled;
-use crate::event_loop::{Expire, Nanos};
+use crate::event_loop::{Expire, Job, Nanos, Pending};
 use crate::request::{OnDrop, Origin, Request};
 
 impl<H: StreamHandle> Stream<H> {
@@ -29,27 +31,62 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Ends a connect that did not succeed. The handle has no socket then and may connect again. What waited for the
-    /// connection is cancelled, after the connect.
+    /// connection is cancelled, after the connect; whoever reads hears of the error last.
     pub(crate) fn fail_connect(&self, error: io::Error) {
         if !self.is(is::CONNECTING) {
             return;
         }
+        let mut outcome = Outcome::default();
         self.stop_connect_limit();
         self.drop_socket();
-        self.cut_off_reader();
-        self.wake_writer();
-        let was_reading = self.is(is::READING);
+        let wait = self.current_wait();
+        if self.is(is::AWAITED) {
+            let number = if self.is(is::AWAITED_BY_TRAIT) { BY_TRAIT } else { wait };
+            self.with_outgoing(|outgoing| outgoing.cut_off = Some((number, copy_of(&error))));
+            self.stop_awaiting_data(&mut outcome);
+        }
+        self.stop_awaiting_room(&mut outcome);
+        if self.is(is::READING) {
+            self.core.set_active(false);
+            if let Some(callback) = self.reader.take() {
+                let unconnected = Some((callback, copy_of(&error)));
+                self.with_outgoing(|outgoing| outgoing.unconnected = unconnected);
+            }
+        }
         let kept = self.flags.get() & (is::PINNED | is::RESUMING | is::FAILED_CONNECTS);
         self.flags.set(kept.wrapping_add(is::ONE_FAILED_CONNECT));
-        if was_reading {
-            self.core.set_active(false);
-            self.reader.clear();
-        }
         let mut error = Some(error);
         while let Some(ticket) = self.pop_request() {
-            ticket.finish(Err(error.take().unwrap_or_else(|| Canceled.into())));
+            outcome.end(ticket, Err(error.take().unwrap_or_else(|| Canceled.into())));
         }
         self.update_hold();
+        let inner = self.core.event_loop().inner();
+        let is_read = self.outgoing.with(|outgoing| outgoing.unconnected.is_some()) == Some(true);
+        let Origin { owner, place, .. } = self.core.origin_at(self.core.place());
+        outcome.tell_then(&inner.tasks, || {
+            if is_read {
+                inner.queue(Pending { owner, place, job: Job::Handle });
+            }
+        });
+    }
+
+    /// The reader of a connect that failed hears of it, after the connect's own callback.
+    pub(crate) fn tell_unconnected_reader(&self, handle: &H) {
+        if self.core.is_closing() {
+            return;
+        }
+        if let Some((mut callback, error)) = self.take_unconnected_reader() {
+            self.core.call(|| callback(handle, Err(error)));
+        }
+    }
+
+    /// That reader, which has nothing to hear any more.
+    pub(super) fn take_unconnected_reader(
+        &self,
+    ) -> Option<(Box<super::ReadCallback<H>>, io::Error)> {
+        let taken = self.pop_with(|outgoing| outgoing.unconnected.take())?;
+        self.update_hold();
+        Some(taken)
     }
 
     pub(super) fn check_connect(&self) {
@@ -60,22 +97,30 @@ impl<H: StreamHandle> Stream<H> {
         match connected {
             Ok(false) => self.unset(is::WRITABLE),
             Err(err) => self.fail_connect(err),
-            Ok(true) => {
-                self.stop_connect_limit();
-                self.unset(is::CONNECTING);
-                self.set(is::CONNECTED);
-                if let Some(ticket) = self.pop_with(|outgoing| outgoing.connect.take()) {
-                    ticket.finish(Ok(()));
-                }
-                self.write_pass();
-                self.after_progress();
-                self.wake_reader();
-                if self.has(is::READING | is::READABLE) {
-                    // Not now: the connect callback comes before the data.
-                    self.resume_later();
-                }
-            }
+            Ok(true) => self.finish_connect(),
         }
+    }
+
+    fn finish_connect(&self) {
+        let mut outcome = Outcome::default();
+        self.stop_connect_limit();
+        self.unset(is::CONNECTING);
+        self.set(is::CONNECTED);
+        if let Some(ticket) = self.pop_with(|outgoing| outgoing.connect.take()) {
+            outcome.end(ticket, Ok(()));
+        }
+        if self.is(is::QUEUED) || self.has(is::READING | is::READABLE) {
+            // Not now: the connect's callback comes first, and may close the handle.
+            self.resume_later();
+        }
+        if !self.is(is::QUEUED) {
+            self.stop_awaiting_room(&mut outcome);
+        }
+        if self.has(is::AWAITED | is::READABLE) {
+            self.wake_readers(&mut outcome);
+        }
+        self.update_hold();
+        self.tell(outcome);
     }
 
     pub(super) fn stop_connect_limit(&self) {

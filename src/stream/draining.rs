@@ -1,11 +1,12 @@
 //! What is queued: it is sent as room appears, and then what waits for that has its turn: a shutdown, drains, a task.
 
 use std::io::{self, IoSlice};
-use std::task::Waker;
+use std::rc::Rc;
 
-use super::requests::{Outgoing, pop_first};
+use super::outcome::Outcome;
+use super::requests::Outgoing;
 use super::write_queue::{SLICES_PER_SEND, WriteQueue};
-use super::{Stream, StreamHandle, Transport, is};
+use super::{Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
 
@@ -30,7 +31,9 @@ impl<H: StreamHandle> Stream<H> {
             return Request::finished(origin, self.shut_down());
         }
         let (request, ticket) = Request::pending(origin, "shutdown", OnDrop::GoOn);
-        self.with_outgoing(|outgoing| outgoing.shutdown.push(ticket));
+        self.with_outgoing(|outgoing| outgoing.shutdown.push_back(ticket));
+        // During a connect it is all that there may be to go on with.
+        self.set(is::QUEUED);
         self.update_hold();
         request
     }
@@ -51,8 +54,10 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn set_high_water(&self, bytes: usize) {
+        let mut outcome = Outcome::default();
         self.with_outgoing(|outgoing| outgoing.high_water = Some(bytes));
-        self.finish_drains();
+        self.finish_drains(&mut outcome);
+        self.tell(outcome);
     }
 
     pub(crate) fn needs_drain(&self) -> bool {
@@ -67,7 +72,8 @@ impl<H: StreamHandle> Stream<H> {
             return Request::finished(origin, Ok(()));
         }
         let (request, ticket) = Request::pending(origin, "drained", OnDrop::Cancel);
-        self.with_outgoing(|outgoing| outgoing.drains.push(ticket));
+        let place = self.with_outgoing(|outgoing| outgoing.drains.push(Rc::clone(&ticket)));
+        ticket.set_place(place);
         request
     }
 
@@ -77,16 +83,16 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Sends what is queued, within the budget.
-    pub(super) fn write_pass(&self) {
+    pub(super) fn write_pass(&self, outcome: &mut Outcome) {
         if !self.has(is::QUEUED | is::WRITABLE | is::CONNECTED) {
             return;
         }
         for _ in 0..self.core.event_loop().inner().limits.writes_per_turn {
             match self.send_queued() {
-                Ok(()) => self.finish_sent(),
-                Err(err) => self.fail_writes(&err),
+                Ok(()) => self.finish_sent(outcome),
+                Err(err) => self.fail_writes(&err, outcome),
             }
-            self.after_progress();
+            self.after_progress(outcome);
             if !self.has(is::QUEUED | is::WRITABLE) {
                 return;
             }
@@ -112,68 +118,57 @@ impl<H: StreamHandle> Stream<H> {
         Ok(())
     }
 
-    /// Ends the requests whose data is with the kernel, in order. One at a time, since ending one may run a waker.
-    fn finish_sent(&self) {
-        while let Some(ticket) = self.pop_with(|outgoing| outgoing.writes.pop_sent()) {
-            ticket.finish(Ok(()));
-        }
+    /// Ends the requests whose data is with the kernel, in order.
+    fn finish_sent(&self, outcome: &mut Outcome) {
+        self.outgoing.with(|outgoing| {
+            while let Some(ticket) = outgoing.writes.pop_sent() {
+                outcome.end(ticket, Ok(()));
+            }
+        });
     }
 
     /// Writing failed: every queued write gets the error, and so does what waits for the queue to empty.
-    fn fail_writes(&self, err: &io::Error) {
+    fn fail_writes(&self, err: &io::Error, outcome: &mut Outcome) {
         self.set(is::LOSSY);
-        while let Some(ticket) = self.pop_with(|outgoing| {
-            let write = outgoing.writes.pop();
-            write
-                .or_else(|| pop_first(&mut outgoing.shutdown))
-                .or_else(|| pop_first(&mut outgoing.drains))
-        }) {
-            ticket.finish(Err(copy_of(err)));
+        // A connect cannot be among them.
+        while let Some(ticket) = self.pop_request() {
+            outcome.end(ticket, Err(copy_of(err)));
         }
     }
 
     /// After the queue became shorter, in whatever way.
-    pub(super) fn after_progress(&self) {
+    pub(super) fn after_progress(&self, outcome: &mut Outcome) {
         let is_empty = self.outgoing.with(|outgoing| outgoing.writes.is_empty()).unwrap_or(true);
-        if is_empty {
+        if is_empty && !self.is(is::CONNECTING) {
             self.unset(is::QUEUED);
-            if self.is(is::CONNECTED) {
-                while let Some(ticket) = self.pop_with(|outgoing| pop_first(&mut outgoing.shutdown))
-                {
-                    ticket.finish(self.shut_down());
-                }
+            while let Some(ticket) = self.pop_with(|outgoing| outgoing.shutdown.pop_front()) {
+                outcome.end(ticket, self.shut_down());
             }
         }
-        self.finish_drains();
-        self.wake_writer();
+        self.finish_drains(outcome);
+        self.stop_awaiting_room(outcome);
         self.update_hold();
     }
 
-    /// There is room, or there never will be.
-    pub(super) fn wake_writer(&self) {
-        if let Some(waker) = self.stop_awaiting_room() {
-            waker.wake();
+    /// There is room, or there never will be: all who wait for it look again.
+    pub(super) fn stop_awaiting_room(&self, outcome: &mut Outcome) {
+        if self.is(is::ROOM_AWAITED) {
+            self.unset(is::ROOM_AWAITED);
+            self.core.event_loop().inner().count_outside(false);
+            let writers = self.outgoing.with(|outgoing| std::mem::take(&mut outgoing.writers));
+            outcome.wake_writers(writers.unwrap_or_default());
         }
     }
 
-    pub(super) fn stop_awaiting_room(&self) -> Option<Waker> {
-        if !self.is(is::ROOM_AWAITED) {
-            return None;
-        }
-        self.unset(is::ROOM_AWAITED);
-        self.core.event_loop().inner().count_outside(false);
-        self.pop_with(|outgoing| outgoing.writer.take())
-    }
-
-    fn finish_drains(&self) {
+    fn finish_drains(&self, outcome: &mut Outcome) {
         let low_water = self.high_water() / 2;
-        let next = |outgoing: &mut Outgoing| match outgoing.writes.bytes() <= low_water {
-            true => pop_first(&mut outgoing.drains),
-            false => None,
-        };
-        while let Some(ticket) = self.pop_with(next) {
-            ticket.finish(Ok(()));
-        }
+        self.outgoing.with(|Outgoing { writes, drains, .. }| {
+            if writes.bytes() <= low_water {
+                while let Some(ticket) = drains.pop() {
+                    outcome.end(ticket, Ok(()));
+                }
+            }
+        });
     }
 
     /// Tells the peer that this was all. Not a success if something that was accepted could not be sent.
@@ -182,13 +177,5 @@ impl<H: StreamHandle> Stream<H> {
             return Err(Misuse::ShutDown.into());
         }
         self.socket.borrow().as_ref().map_or(Ok(()), H::Transport::shut_down)
-    }
-}
-
-/// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.
-fn copy_of(err: &io::Error) -> io::Error {
-    match err.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => err.kind().into(),
     }
 }

@@ -1,13 +1,19 @@
 //! Reading and writing for the futures-io traits.
+//!
+//! Nobody knows whether such a wait is still wanted: there is no future that could be dropped. So several may wait for the
+//! same, all of them are woken, and those that find nothing wait again. One of them who is served wakes the others.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
+use super::outcome::Outcome;
+use super::requests::{BY_TRAIT, Outgoing};
 use super::writing::MAX_SLICES;
 use super::{Stream, StreamHandle, Transport, is};
 use crate::error::{Canceled, Misuse};
 use crate::event_loop::may_go_on;
 use crate::request::Origin;
+use crate::task::Waiting;
 
 impl<H: StreamHandle> Stream<H> {
     /// Reads once, into a buffer of the caller's. 0 is the end of the stream.
@@ -20,8 +26,13 @@ impl<H: StreamHandle> Stream<H> {
             return Poll::Ready(Ok(0));
         }
         self.check_not_cut_off(is::READ_CUT_OFF)?;
+        if !self.is(is::CONNECTED | is::CONNECTING) {
+            self.take_cut_off(BY_TRAIT).map_or(Ok(()), Err)?;
+        }
         let is_waiting = self.has(is::AWAITED | is::AWAITED_BY_TRAIT);
         let mut wait = if is_waiting { self.current_wait() } else { 0 };
+        // Somebody else, unless this is the same one who looks again.
+        let other = if is_waiting { self.awaiting.take() } else { Waiting::Nobody };
         let received = loop {
             match self.poll_readable(&mut wait, context) {
                 Poll::Ready(Ok(())) => {}
@@ -32,10 +43,30 @@ impl<H: StreamHandle> Stream<H> {
                 break Poll::Ready(received);
             }
         };
-        if wait != 0 {
+        let tasks = &self.core.event_loop().inner().tasks;
+        if received.is_pending() {
             self.set(is::AWAITED_BY_TRAIT);
+            if !other.is_nobody_but(tasks, context) {
+                self.await_beside(other);
+            }
+        } else if !other.is_nobody_but(tasks, context) || self.is(is::AWAITED_BY_MORE) {
+            let mut outcome = Outcome::default();
+            self.awaiting.put_back(other);
+            self.wake_readers(&mut outcome);
+            self.tell(outcome);
         }
         received
+    }
+
+    /// Another one goes on waiting for data.
+    #[cold]
+    fn await_beside(&self, other: Waiting) {
+        self.set(is::AWAITED_BY_MORE);
+        self.with_outgoing(|Outgoing { readers, .. }| {
+            if !readers.iter().any(|waiting| waiting.is_same(&other)) {
+                readers.push(other);
+            }
+        });
     }
 
     /// Sends what there is room for, once nothing else waits to be sent.
@@ -92,22 +123,25 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn wait_to_write(&self, context: &Context<'_>) {
-        let waker = context.waker().clone();
-        let mut replaced = None;
-        self.with_outgoing(|outgoing| replaced = outgoing.writer.replace(waker));
+        let is_new = |outgoing: &mut Outgoing<H>| {
+            !outgoing.writers.iter().any(|waker| waker.will_wake(context.waker()))
+        };
+        if self.outgoing.with(is_new) != Some(false) {
+            // To clone it is to run code that may not be luvio's, and may even close the handle.
+            let waker = context.waker().clone();
+            if self.core.is_closing() {
+                return waker.wake();
+            }
+            self.with_outgoing(|outgoing| outgoing.writers.push(waker));
+        }
         if !self.is(is::ROOM_AWAITED) {
             self.set(is::ROOM_AWAITED);
             self.core.event_loop().inner().count_outside(true);
         }
-        drop(replaced);
     }
 
-    /// An error once if there was a wait when the handle was closed.
+    /// An error if there was a wait when the handle was closed, for all who waited.
     fn check_not_cut_off(&self, cut_off: u32) -> Result<(), Canceled> {
-        if self.is(cut_off) {
-            self.unset(cut_off);
-            return Err(Canceled);
-        }
-        Ok(())
+        if self.is(cut_off) { Err(Canceled) } else { Ok(()) }
     }
 }

@@ -3,21 +3,25 @@
 use std::io;
 use std::mem;
 
+use super::outcome::Outcome;
 use super::{ReadCallback, SHORT_MEANS_DRAINED, Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
 
 impl<H: StreamHandle> Stream<H> {
     pub(crate) fn read_start(&self, callback: Box<ReadCallback<H>>) -> io::Result<()> {
         self.check_can_read()?;
-        self.cut_off_reader();
+        let mut outcome = Outcome::default();
+        // Waits of the futures-io traits; others would have kept it from being started.
+        self.stop_awaiting_data(&mut outcome);
         self.set(is::READING);
         self.core.set_active(true);
         self.update_hold();
-        self.reader.set(callback);
         if self.is(is::READABLE) {
             // What has arrived already brings no further event.
             self.resume_later();
         }
+        self.reader.set(callback);
+        self.tell(outcome);
         Ok(())
     }
 
@@ -25,6 +29,9 @@ impl<H: StreamHandle> Stream<H> {
         if self.is(is::READING) {
             self.leave_reading();
             self.reader.clear();
+        } else {
+            // It was started during a connect that has failed since.
+            drop(self.take_unconnected_reader());
         }
     }
 
@@ -68,14 +75,17 @@ impl<H: StreamHandle> Stream<H> {
     fn read_pass_with(&self, handle: &H, buffer: &mut [u8]) {
         debug_assert!(self.has(is::READING | is::READABLE | is::CONNECTED));
         let end = EndOfPass(self);
-        match self.receive_simply(buffer) {
-            Ok(length) => self.deliver(handle, &buffer[..length]),
+        let is_open = match self.receive_simply(buffer) {
+            Ok(length) => {
+                self.deliver(handle, &buffer[..length]);
+                true
+            }
             Err(attempt) => self.receive_unusual(handle, buffer, attempt),
-        }
-        if self.has(is::READING | is::READABLE) {
-            self.read_on(handle, buffer);
-        } else {
+        };
+        if !self.has(is::READING | is::READABLE) {
             mem::forget(end);
+        } else if is_open {
+            self.read_on(handle, buffer);
         }
     }
 
@@ -84,27 +94,43 @@ impl<H: StreamHandle> Stream<H> {
     fn read_on(&self, handle: &H, buffer: &mut [u8]) {
         for _ in 1..self.core.event_loop().inner().limits.reads_per_turn {
             let received = self.receive(buffer);
-            self.hand_over(handle, buffer, received);
-            if !self.has(is::READING | is::READABLE) {
+            let is_open = self.hand_over(handle, buffer, received);
+            if !is_open || !self.has(is::READING | is::READABLE) {
                 break;
             }
         }
     }
 
-    /// A read that did not simply bring data.
+    /// A read that did not simply bring data. False if it ended the reading.
     #[cold]
-    fn receive_unusual(&self, handle: &H, buffer: &mut [u8], attempt: Option<io::Result<usize>>) {
+    fn receive_unusual(
+        &self,
+        handle: &H,
+        buffer: &mut [u8],
+        attempt: Option<io::Result<usize>>,
+    ) -> bool {
         let first = attempt.unwrap_or_else(|| self.attempt_to_receive(buffer));
         let received = self.receive_after(first, buffer);
-        self.hand_over(handle, buffer, received);
+        self.hand_over(handle, buffer, received)
     }
 
-    /// Calls the callback with what came of a read, whatever it is.
-    fn hand_over(&self, handle: &H, buffer: &[u8], received: io::Result<Option<usize>>) {
+    /// Calls the callback with what came of a read, whatever it is. False if it was the end, or an error: there is one
+    /// in a turn, whoever starts to read again at once.
+    fn hand_over(&self, handle: &H, buffer: &[u8], received: io::Result<Option<usize>>) -> bool {
         match received {
             Ok(Some(length)) if length > 0 => self.deliver(handle, &buffer[..length]),
-            other => self.end_reading(handle, other),
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                self.end_reading(handle, Ok(None));
+                return false;
+            }
+            Err(err) => {
+                self.set(is::BROKEN);
+                self.end_reading(handle, Err(err));
+                return false;
+            }
         }
+        true
     }
 
     /// Calls the callback with what was read.
@@ -115,18 +141,9 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    /// Nothing was read. That may be the end of the stream or an error, of which the callback hears last; the stream stays
-    /// open.
+    /// The end of the stream or an error is the last of which the callback hears; the stream stays open.
     #[cold]
-    fn end_reading(&self, handle: &H, received: io::Result<Option<usize>>) {
-        let end = match received {
-            Ok(None) => return,
-            Ok(Some(_)) => Ok(None),
-            Err(err) => {
-                self.set(is::BROKEN);
-                Err(err)
-            }
-        };
+    fn end_reading(&self, handle: &H, end: io::Result<Option<&[u8]>>) {
         let callback = self.reader.lend();
         self.leave_reading();
         self.reader.clear();
@@ -223,7 +240,7 @@ impl<H: StreamHandle> Stream<H> {
 
 /// The end of a read pass, by unwinding too: a stream that has more to read gets another go, since the poll will not speak
 /// of it again.
-struct EndOfPass<'a, H: StreamHandle>(&'a Stream<H>);
+pub(super) struct EndOfPass<'a, H: StreamHandle>(pub(super) &'a Stream<H>);
 
 impl<H: StreamHandle> Drop for EndOfPass<'_, H> {
     #[inline]

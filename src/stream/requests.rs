@@ -1,33 +1,66 @@
 //! The requests of a stream that have not ended, and the order in which close reports them.
 
+use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::task::Waker;
 
+use super::line::Line;
+use super::outcome::Outcome;
 use super::write_queue::WriteQueue;
-use super::{Stream, StreamHandle, is};
+use super::{ReadCallback, Stream, StreamHandle, is};
 use crate::error::Canceled;
-use crate::event_loop::{AliveReason, RequestId, TimerKey};
+use crate::event_loop::{AliveReason, Guarded, RequestId, TimerKey};
 use crate::request::Ticket;
+use crate::task::Waiting;
 
-/// The requests of a stream.
-#[derive(Default)]
-pub(super) struct Outgoing {
+/// What most streams do not have: requests under way, and whoever else waits for something.
+pub(super) struct Outgoing<H> {
     pub(super) connect: Option<Rc<Ticket<()>>>,
     pub(super) connect_limit: Option<TimerKey>,
     pub(super) writes: WriteQueue<Rc<Ticket<()>>>,
     /// Who waits for the shutdown: at most one shutdown and those who finish the stream.
-    pub(super) shutdown: Vec<Rc<Ticket<()>>>,
-    pub(super) drains: Vec<Rc<Ticket<()>>>,
-    /// The task that waits for room, by the futures-io traits.
-    pub(super) writer: Option<Waker>,
+    pub(super) shutdown: VecDeque<Rc<Ticket<()>>>,
+    pub(super) drains: Line<Rc<Ticket<()>>>,
+    /// Who waits for room, by the futures-io traits.
+    pub(super) writers: Vec<Waker>,
+    /// Who waits for data by these traits, beside the one that the stream itself knows of.
+    pub(super) readers: Vec<Waiting>,
+    /// A read callback that has still to hear that the connect failed.
+    pub(super) unconnected: Option<(Box<ReadCallback<H>>, io::Error)>,
+    /// The same for a wait for data, by its number: [`BY_TRAIT`] for those of the futures-io traits.
+    pub(super) cut_off: Option<(u32, io::Error)>,
     pub(super) high_water: Option<usize>,
 }
 
-impl Outgoing {
+/// The waits of the futures-io traits have no number.
+pub(super) const BY_TRAIT: u32 = 0;
+
+// Not derived, since that would ask it of the handles, too.
+impl<H> Default for Outgoing<H> {
+    fn default() -> Outgoing<H> {
+        Outgoing {
+            connect: None,
+            connect_limit: None,
+            writes: WriteQueue::default(),
+            shutdown: VecDeque::new(),
+            drains: Line::default(),
+            writers: Vec::new(),
+            readers: Vec::new(),
+            unconnected: None,
+            cut_off: None,
+            high_water: None,
+        }
+    }
+}
+
+impl<H> Outgoing<H> {
     fn is_needed(&self) -> bool {
-        self.has_requests()
+        self.is_busy()
             || !self.drains.is_empty()
-            || self.writer.is_some()
+            || !self.writers.is_empty()
+            || !self.readers.is_empty()
+            || self.cut_off.is_some()
             || self.high_water.is_some()
     }
 
@@ -51,10 +84,15 @@ impl Outgoing {
         self.connect.is_some() || !self.writes.is_empty() || !self.shutdown.is_empty()
     }
 
+    /// True if there is something to do that nobody needs to hold the handle for.
+    fn is_busy(&self) -> bool {
+        self.has_requests() || self.unconnected.is_some()
+    }
+
     /// The next request in the order in which close reports them.
     fn pop(&mut self) -> Option<Rc<Ticket<()>>> {
         let next = self.connect.take().or_else(|| self.writes.pop());
-        next.or_else(|| pop_first(&mut self.shutdown)).or_else(|| pop_first(&mut self.drains))
+        next.or_else(|| self.shutdown.pop_front()).or_else(|| self.drains.pop())
     }
 }
 
@@ -67,9 +105,11 @@ impl<H: StreamHandle> Stream<H> {
 
     /// The loop is gone: nobody is called.
     pub(crate) fn discard_requests(&self) {
+        let mut guarded = Guarded::default();
         while let Some(ticket) = self.pop_request() {
-            ticket.finish_silently();
+            guarded.run(|| ticket.finish_silently());
         }
+        guarded.go_on();
     }
 
     /// Cancels a request of this stream if none of it has happened yet.
@@ -84,15 +124,18 @@ impl<H: StreamHandle> Stream<H> {
             self.fail_connect(Canceled.into());
             return true;
         }
+        let place = request.place;
         let canceled = self.pop_with(|Outgoing { writes, drains, .. }| {
-            let drain = drains.iter().position(is_it).map(|at| drains.remove(at));
-            drain.or_else(|| writes.cancel(is_it))
+            let drain = drains.get(place).is_some_and(is_it).then(|| drains.remove(place));
+            drain.flatten().or_else(|| writes.cancel(place, is_it))
         });
         let Some(ticket) = canceled else {
             return false;
         };
-        ticket.finish(Err(Canceled.into()));
-        self.after_progress();
+        let mut outcome = Outcome::default();
+        outcome.end(ticket, Err(Canceled.into()));
+        self.after_progress(&mut outcome);
+        self.tell(outcome);
         true
     }
 
@@ -109,12 +152,12 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Has the loop keep the handle alive exactly while there is something to do that nobody needs to hold it for.
     pub(super) fn update_hold(&self) {
-        let use_of = |outgoing: &mut Outgoing| (outgoing.is_needed(), outgoing.has_requests());
-        let (is_needed, has_requests) = self.outgoing.with(use_of).unwrap_or((false, false));
+        let use_of = |outgoing: &mut Outgoing<H>| (outgoing.is_needed(), outgoing.is_busy());
+        let (is_needed, has_work) = self.outgoing.with(use_of).unwrap_or((false, false));
         if !is_needed {
             drop(self.outgoing.take());
         }
-        let is_busy = self.is(is::READING) || has_requests;
+        let is_busy = self.is(is::READING) || has_work;
         if is_busy == self.is(is::PINNED) || self.core.is_closing() {
             return;
         }
@@ -127,19 +170,20 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
+    /// Tells the program what has happened. The stream must be whole.
+    pub(super) fn tell(&self, outcome: Outcome) {
+        outcome.tell(&self.core.event_loop().inner().tasks);
+    }
+
     pub(super) fn pop_request(&self) -> Option<Rc<Ticket<()>>> {
         self.pop_with(Outgoing::pop)
     }
 
-    pub(super) fn pop_with<T>(&self, pop: impl FnOnce(&mut Outgoing) -> Option<T>) -> Option<T> {
+    pub(super) fn pop_with<T>(&self, pop: impl FnOnce(&mut Outgoing<H>) -> Option<T>) -> Option<T> {
         self.outgoing.with(pop).flatten()
     }
 
-    pub(super) fn with_outgoing(&self, change: impl FnOnce(&mut Outgoing)) {
-        self.outgoing.with_or_insert(Outgoing::default, change);
+    pub(super) fn with_outgoing<R>(&self, change: impl FnOnce(&mut Outgoing<H>) -> R) -> R {
+        self.outgoing.with_or_insert(Outgoing::default, change)
     }
-}
-
-pub(super) fn pop_first<T>(list: &mut Vec<T>) -> Option<T> {
-    if list.is_empty() { None } else { Some(list.remove(0)) }
 }

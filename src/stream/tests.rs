@@ -409,6 +409,29 @@ fn a_turn_sends_a_bounded_number_of_queued_writes() {
     });
 }
 
+/// L-27, WR-14: an event for a stream that waits for its next go does not double its budget.
+#[test]
+fn an_event_does_not_double_the_budget_of_writes() {
+    with_loop(Loop::builder().writes_per_turn(1), |event_loop| {
+        let fake = Fake::new(event_loop);
+        let (succeeded, note) = successes();
+        for _ in 0..10 * SLICES_PER_SEND {
+            note(fake.write(b"x"));
+        }
+        fake.make_room(usize::MAX / 2);
+        event_loop.run_mode(RunMode::NoWait).unwrap();
+        for turn in 2..10 {
+            let before = fake.queued();
+            // The poll's event comes before the go that is due in this turn.
+            fake.poll_says_writable();
+            event_loop.run_mode(RunMode::NoWait).unwrap();
+            assert_eq!(before - fake.queued(), SLICES_PER_SEND, "turn {turn}");
+        }
+        event_loop.run().unwrap();
+        assert_eq!(succeeded.get(), 10 * SLICES_PER_SEND);
+    });
+}
+
 /// WR-09: the futures-io traits give the kernel the first buffers of many, and do not take that for a lack of room.
 #[cfg(feature = "futures")]
 #[test]

@@ -1,7 +1,8 @@
 //! What a stream still has to send. A pure data structure: no sockets.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
+
+use super::line::Line;
 
 /// Buffers given to the kernel in one call. More would only make the array on the stack larger.
 pub(crate) const SLICES_PER_SEND: usize = 64;
@@ -16,22 +17,23 @@ struct Entry<T> {
 
 /// Writes in the order in which they were made, each with the ticket of its request.
 pub(crate) struct WriteQueue<T> {
-    entries: VecDeque<Entry<T>>,
+    entries: Line<Entry<T>>,
     bytes: usize,
 }
 
 // Not derived, since that would ask it of the tickets, too.
 impl<T> Default for WriteQueue<T> {
     fn default() -> WriteQueue<T> {
-        WriteQueue { entries: VecDeque::new(), bytes: 0 }
+        WriteQueue { entries: Line::default(), bytes: 0 }
     }
 }
 
 impl<T> WriteQueue<T> {
-    /// Adds a write. `started` says that the kernel has taken the part of it that is not in `data`.
-    pub(crate) fn push(&mut self, data: Vec<u8>, started: bool, ticket: T) {
+    /// Adds a write, and says by which place it is found again. `started` says that the kernel has taken the part of it
+    /// that is not in `data`.
+    pub(crate) fn push(&mut self, data: Vec<u8>, started: bool, ticket: T) -> u64 {
         self.bytes += data.len();
-        self.entries.push_back(Entry { data, sent: 0, started, ticket });
+        self.entries.push(Entry { data, sent: 0, started, ticket })
     }
 
     /// Bytes that are not with the kernel yet.
@@ -63,7 +65,7 @@ impl<T> WriteQueue<T> {
     pub(crate) fn advance(&mut self, mut taken: usize) {
         debug_assert!(taken <= self.bytes, "more was sent than there was");
         self.bytes -= taken;
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut() {
             if taken == 0 {
                 break;
             }
@@ -76,21 +78,24 @@ impl<T> WriteQueue<T> {
 
     /// Takes out the first write if all of it is with the kernel.
     pub(crate) fn pop_sent(&mut self) -> Option<T> {
-        let is_sent = self.entries.front().is_some_and(|entry| entry.sent == entry.data.len());
+        let is_sent = self.entries.first().is_some_and(|entry| entry.sent == entry.data.len());
         if is_sent { self.pop() } else { None }
     }
 
     /// Takes out the first write, sent or not.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let entry = self.entries.pop_front()?;
+        let entry = self.entries.pop()?;
         self.bytes -= entry.data.len() - entry.sent;
         Some(entry.ticket)
     }
 
-    /// Takes out the chosen write, if none of it is with the kernel.
-    pub(crate) fn cancel(&mut self, chosen: impl Fn(&T) -> bool) -> Option<T> {
-        let at = self.entries.iter().position(|entry| !entry.started && chosen(&entry.ticket))?;
-        let entry = self.entries.remove(at)?;
+    /// Takes out the write at this place, if it is the chosen one and none of it is with the kernel.
+    pub(crate) fn cancel(&mut self, place: u64, chosen: impl Fn(&T) -> bool) -> Option<T> {
+        let entry = self.entries.get(place)?;
+        if entry.started || !chosen(&entry.ticket) {
+            return None;
+        }
+        let entry = self.entries.remove(place)?;
         self.bytes -= entry.data.len();
         Some(entry.ticket)
     }
@@ -128,13 +133,15 @@ mod tests {
     #[test]
     fn only_a_write_that_has_not_begun_can_be_cancelled() {
         let mut queue = WriteQueue::default();
-        queue.push(b"ab".to_vec(), false, 1);
-        queue.push(b"cd".to_vec(), true, 2);
-        queue.push(b"ef".to_vec(), false, 3);
+        let first = queue.push(b"ab".to_vec(), false, 1);
+        let second = queue.push(b"cd".to_vec(), true, 2);
+        let third = queue.push(b"ef".to_vec(), false, 3);
         queue.advance(1);
-        assert_eq!(queue.cancel(|&ticket| ticket == 1), None);
-        assert_eq!(queue.cancel(|&ticket| ticket == 2), None);
-        assert_eq!(queue.cancel(|&ticket| ticket == 3), Some(3));
+        assert_eq!(queue.cancel(first, |_| true), None);
+        assert_eq!(queue.cancel(second, |_| true), None);
+        assert_eq!(queue.cancel(third, |&ticket| ticket != 3), None);
+        assert_eq!(queue.cancel(third, |&ticket| ticket == 3), Some(3));
+        assert_eq!(queue.cancel(third, |_| true), None);
         assert_eq!(queue.bytes(), 3);
         assert_eq!(front(&queue), b"bcd");
     }

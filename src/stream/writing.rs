@@ -244,7 +244,9 @@ impl<H: StreamHandle> Stream<H> {
     #[cold]
     fn enqueue(&self, origin: Origin, data: Vec<u8>, started: bool) -> Request<()> {
         let (request, ticket) = Request::pending(origin, "write", OnDrop::GoOn);
-        self.with_outgoing(|outgoing| outgoing.writes.push(data, started, ticket));
+        let queued = Rc::clone(&ticket);
+        let place = self.with_outgoing(|outgoing| outgoing.writes.push(data, started, queued));
+        ticket.set_place(place);
         self.set(is::QUEUED);
         self.update_hold();
         request

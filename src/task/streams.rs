@@ -24,7 +24,7 @@ impl Tcp {
     /// # Errors
     /// As [`read_start`](Tcp::read_start), which includes that somebody reads already, by a callback or a future
     /// ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)); a read error, once;
-    /// [`Canceled`](crate::Canceled) when the handle is closed or its connect fails.
+    /// [`Canceled`](crate::Canceled) when the handle is closed; the connect's error when the connect fails that it waits for.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: what arrives stays with the system.

@@ -14,6 +14,7 @@ impl Tcp {
     ///
     /// `Ok(Some(bytes))` is data, never empty; `Ok(None)` the end of the stream; `Err` a failure. After the last two
     /// reading has stopped; the handle stays open. The bytes are lent from the loop's buffer for the time of the call.
+    /// Started during a connect that fails, `cb` gets that error, after the connect's own callback.
     ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a connection, for a listener and after a read error;

@@ -3,14 +3,14 @@
 mod support;
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use luvio::{RunMode, Tcp};
-use support::{Journal, pair_with_data, turn_until, with_loop};
+use support::{Journal, pair_with_data, std_pair, turn_until, with_loop};
 
 /// L-26, RD-03: a callback cancels a connect, whose event is in the same batch, and connects again. That event is not taken
 /// for one of the second connect.
@@ -54,14 +54,20 @@ fn an_event_of_a_cancelled_connect_does_not_reach_the_next_one() {
     });
 }
 
+/// What a handle may have after a connect that was cancelled.
+#[derive(Clone, Copy)]
+enum Next {
+    Connect,
+    Open,
+    Listen,
+}
+
 /// L-26, RD-24: children that are about to run a program hold duplicates of every descriptor for a moment, so that a socket
-/// closed meanwhile stays in the selector. Its events do not reach the next socket of its handle.
+/// closed meanwhile stays in the selector. Its events do not reach the next socket of its handle, whatever that is.
 #[test]
 fn a_socket_that_a_new_child_still_holds_disturbs_nobody() {
     const ROUNDS: usize = 200;
     with_loop(|event_loop| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
         let done = Arc::new(AtomicBool::new(false));
         let is_done = Arc::clone(&done);
         let spawning = thread::spawn(move || {
@@ -69,7 +75,9 @@ fn a_socket_that_a_new_child_still_holds_disturbs_nobody() {
                 Command::new("true").status().unwrap();
             }
         });
-        for _ in 0..ROUNDS {
+        for next in [Next::Connect, Next::Open, Next::Listen].repeat(ROUNDS / 3) {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
             let client = Tcp::new(event_loop);
             let first = client.connect(addr);
             let (mut stale, _) = listener.accept().unwrap();
@@ -77,21 +85,48 @@ fn a_socket_that_a_new_child_still_holds_disturbs_nobody() {
             // Where the first descriptor is still open somewhere, this makes it readable.
             let _ = stale.write_all(b"nobody reads this");
             let journal = Journal::new();
-            client.connect(addr).then(journal.result("connect"));
-            let read = journal.clone();
-            client
-                .read_start(move |client, chunk| {
-                    read.note(String::from_utf8_lossy(chunk.unwrap().unwrap()));
-                    client.close();
-                })
-                .unwrap();
+            let mut peer = match next {
+                Next::Connect => {
+                    client.connect(addr).then(journal.result("begun"));
+                    listener.accept().unwrap().0
+                }
+                Next::Open => {
+                    journal.note("begun ok");
+                    let (here, there) = std_pair();
+                    client.open(here).unwrap();
+                    there
+                }
+                Next::Listen => {
+                    client.bind("127.0.0.1:0").unwrap();
+                    let announced = journal.clone();
+                    let listen = client.listen(8, move |server, incoming| {
+                        announced.note(format!("begun {}", incoming.map_or("failed", |()| "ok")));
+                        read_once(&server.accept().unwrap(), &announced);
+                        server.close();
+                    });
+                    listen.unwrap();
+                    TcpStream::connect(client.local_addr().unwrap()).unwrap()
+                }
+            };
+            if !matches!(next, Next::Listen) {
+                read_once(&client, &journal);
+            }
             drop(client);
-            let (mut accepted, _) = listener.accept().unwrap();
-            accepted.write_all(b"data").unwrap();
+            peer.write_all(b"data").unwrap();
             event_loop.run().unwrap();
-            journal.assert_is(&["connect ok", "data"]);
+            journal.assert_is(&["begun ok", "data"]);
         }
         done.store(true, Ordering::SeqCst);
         spawning.join().unwrap();
     });
+}
+
+/// Notes the next data and closes.
+fn read_once(tcp: &Tcp, journal: &Journal) {
+    let journal = journal.clone();
+    let started = tcp.read_start(move |tcp, chunk| {
+        journal.note(String::from_utf8_lossy(chunk.unwrap().unwrap()));
+        tcp.close();
+    });
+    started.unwrap();
 }

@@ -35,7 +35,7 @@ pub use self::loop_handle::LoopHandle;
 pub use self::remote::{PostError, Remote};
 
 pub(crate) use self::builder::Limits;
-pub(crate) use self::clock::{Clock, Nanos, saturating_nanos};
+pub(crate) use self::clock::{Clock, NEVER, Nanos, duration_of, saturating_nanos, time_left};
 pub(crate) use self::current::{LoopId, current, with_running};
 pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
 pub(crate) use self::hook_list::{HookKey, HookList};

@@ -3,6 +3,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -236,5 +237,115 @@ fn loop_without_timers_does_not_spin() {
         // One for the event that says that the socket can be written, one for the data.
         assert!(turns.get() <= 3, "{}", turns.get());
         prepare.close();
+    });
+}
+
+// ---- never ----------------------------------------------------------------------------------------------------------
+
+/// What never ends: each sets something up that waits for the end of time, and for nothing else.
+fn endless() -> [(&'static str, fn(&Loop)); 5] {
+    [
+        ("a timer", |event_loop| {
+            Timer::after(event_loop, Duration::MAX, |_| panic!("never"));
+        }),
+        ("a repeating timer", |event_loop| {
+            let (timer, fired) = (Timer::new(event_loop), Cell::new(false));
+            let started = timer.start(ZERO, Duration::MAX, move |_| assert!(!fired.replace(true)));
+            started.expect("a new timer can be started");
+        }),
+        ("a sleep", |event_loop| event_loop.go(luvio::sleep(Duration::MAX))),
+        ("a time limit", |event_loop| {
+            event_loop.go(async {
+                let ended = luvio::timeout(Duration::MAX, pending::<()>()).await;
+                panic!("never: {ended:?}");
+            });
+        }),
+        ("an interval", |event_loop| {
+            event_loop.go(async {
+                let tick = luvio::interval(Duration::MAX).tick().await;
+                panic!("never: {tick:?}");
+            });
+        }),
+    ]
+}
+
+/// T-23, T-24, L-19: the end of time is never jumped to: the loop waits as if it had no timer, until it is woken, and its
+/// clock stands still. So it does with a real clock.
+#[test]
+fn end_of_time_is_never_jumped_to() {
+    let _watchdog = watchdog();
+    for builder in [Loop::builder(), Loop::builder().virtual_clock()] {
+        for (what, set_up) in endless() {
+            let event_loop = builder.clone().build().expect("a loop can be made");
+            set_up(&event_loop);
+            turn(&event_loop);
+            turn(&event_loop);
+            assert_eq!(event_loop.backend_timeout(), None, "{what}");
+            let woken = Rc::new(Cell::new(false));
+            let is_woken = Rc::clone(&woken);
+            let notifier = Notifier::new(&event_loop, move |notifier| {
+                is_woken.set(true);
+                notifier.event_loop().stop();
+            });
+            let sender = notifier.expect("a notifier can be made").sender();
+            let before = event_loop.now();
+            let other = thread::spawn(move || sender.send());
+            event_loop.run().expect("the loop runs");
+            other.join().expect("it ends").expect("the notifier is open");
+            assert!(woken.get(), "{what}");
+            assert!(event_loop.now() - before < HOUR, "{what}");
+        }
+    }
+}
+
+/// T-23: nor does it disturb the timers that are meant: the clock jumps to these, and after them no further.
+#[test]
+fn end_of_time_disturbs_no_other_timer() {
+    let _watchdog = watchdog();
+    for (what, set_up) in endless() {
+        let event_loop = Loop::builder().virtual_clock().build().expect("a loop can be made");
+        set_up(&event_loop);
+        let times = Times::default();
+        for after in [HOUR, SECOND] {
+            let times = times.clone();
+            Timer::after(&event_loop, after, move |timer| {
+                times.note(timer.event_loop().now());
+                if after == HOUR {
+                    timer.event_loop().stop();
+                }
+            });
+        }
+        event_loop.run().expect("the loop runs");
+        times.assert_are(&[SECOND, HOUR]);
+        assert_eq!(event_loop.backend_timeout(), None, "{what}");
+    }
+}
+
+/// T-23: a sleep without end has none on another loop either, whatever its clock says.
+#[test]
+fn end_of_time_is_the_same_on_every_loop() {
+    let _watchdog = watchdog();
+    let [first, second] =
+        [(); 2].map(|()| Loop::builder().virtual_clock().build().expect("a loop can be made"));
+    first.block_on(luvio::sleep(HOUR)).expect("the loop runs");
+    let endless = first.block_on(async { luvio::sleep(Duration::MAX) }).expect("the loop runs");
+    second.go(endless);
+    turn(&second);
+    assert!(second.is_alive());
+    assert_eq!(second.backend_timeout(), None);
+}
+
+/// T-22, T-23: a timer that never fires says so.
+#[test]
+fn timer_that_never_fires_says_so() {
+    with_virtual_loop(|event_loop| {
+        let timer = Timer::new(event_loop);
+        let state = || event_loop.alive_because()[0].state.clone();
+        timer.start(Duration::MAX, ZERO, |_| {}).expect("a new timer can be started");
+        assert_eq!((timer.due_in(), state().as_str()), (Duration::MAX, "never due"));
+        timer.start(SECOND, Duration::MAX, |_| {}).expect("a timer can be started again");
+        assert_eq!((timer.due_in(), timer.repeat()), (SECOND, Duration::MAX));
+        assert_eq!(state(), "due in 1s, then never");
+        timer.close();
     });
 }

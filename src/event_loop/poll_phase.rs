@@ -6,7 +6,7 @@ use std::time::Duration;
 use log::trace;
 
 use super::clock::sleep_until;
-use super::{LoopInner, Nanos, saturating_nanos};
+use super::{LoopInner, NEVER, Nanos, saturating_nanos};
 
 /// How long a virtual clock waits in real time for what the outside may still bring.
 const VIRTUAL_PATIENCE: Duration = Duration::from_millis(5);
@@ -46,7 +46,7 @@ impl LoopInner {
                 return Ok(true);
             }
             let now = self.clock.fresh();
-            if self.timers.borrow_mut().next_due().is_some_and(|due| due <= now) {
+            if self.next_due().is_some_and(|due| due <= now) {
                 return Ok(true);
             }
             if now >= end {
@@ -74,7 +74,7 @@ impl LoopInner {
 
     /// The virtual clock's sleep: look; be patient if the outside may still bring something; then jump.
     fn sleep_virtually(&self) -> io::Result<()> {
-        let next = self.timers.borrow_mut().next_due();
+        let next = self.next_due();
         let is_due = next.is_some_and(|due| due <= self.clock.now());
         if self.sleep(|| Some(Duration::ZERO))? || is_due {
             return Ok(());
@@ -109,6 +109,11 @@ impl LoopInner {
 
     /// How long it is until the next timer. The clock is read only if there is one.
     pub(super) fn time_to_next_timer(&self, now: impl FnOnce() -> Nanos) -> Option<Duration> {
-        self.timers.borrow_mut().next_due().map(|due| sleep_until(now(), due))
+        self.next_due().map(|due| sleep_until(now(), due))
+    }
+
+    /// When the next timer is due. One that never is counts as none.
+    fn next_due(&self) -> Option<Nanos> {
+        self.timers.borrow_mut().next_due().filter(|&due| due < NEVER)
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::{Core, Kind, Slot, impl_handle};
 use crate::error::Misuse;
 use crate::event_loop::{
-    AliveReason, Expire, LoopHandle, Nanos, Object, TimerKey, saturating_nanos,
+    AliveReason, Expire, LoopHandle, NEVER, Nanos, Object, TimerKey, duration_of, saturating_nanos,
+    time_left,
 };
 
 /// Calls back after a while, once or repeatedly.
@@ -150,7 +151,7 @@ impl Timer {
     ///
     /// libuv: `uv_timer_get_repeat`
     pub fn repeat(&self) -> Duration {
-        Duration::from_nanos(self.0.repeat.get())
+        duration_of(self.0.repeat.get())
     }
 
     /// The time left by the loop's cached clock; zero if the timer is overdue or not running.
@@ -160,9 +161,7 @@ impl Timer {
         if !self.is_active() {
             return Duration::ZERO;
         }
-        Duration::from_nanos(
-            self.0.due.get().saturating_sub(self.0.core.event_loop().inner().clock.now()),
-        )
+        self.0.due_in()
     }
 }
 
@@ -177,6 +176,11 @@ impl TimerInner {
             inner.disarm(old);
         }
         self.core.set_active(true);
+    }
+
+    fn due_in(&self) -> Duration {
+        let now = self.core.event_loop().inner().clock.now();
+        duration_of(time_left(now, self.due.get()))
     }
 
     fn disarm(&self) {
@@ -216,11 +220,14 @@ impl Object for TimerInner {
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
         self.core.report(reasons, || {
-            let due_in = self.due.get().saturating_sub(self.core.event_loop().inner().clock.now());
-            let due = format!("due in {:?}", Duration::from_nanos(due_in));
+            if self.due.get() == NEVER {
+                return "never due".to_string();
+            }
+            let due = format!("due in {:?}", self.due_in());
             match self.repeat.get() {
                 0 => due,
-                repeat => format!("{due}, then every {:?}", Duration::from_nanos(repeat)),
+                NEVER => format!("{due}, then never"),
+                repeat => format!("{due}, then every {:?}", duration_of(repeat)),
             }
         });
     }

@@ -56,7 +56,7 @@
 //! - **L-19** [`backend_timeout`](crate::LoopHandle::backend_timeout) is zero if stop was called; if nothing referenced
 //!   is active and there is neither a request nor a referenced task; and if a callback is pending, a task is ready, an
 //!   idle handle is active, a handle is being closed, or a handle has more to do than its last turn allowed. Otherwise
-//!   it is the time to the next timer (zero if that is overdue), and `None` without timers.
+//!   it is the time to the next timer (zero if that is overdue), and `None` without timers or with none that ever fires.
 //! - **L-20** Unreferenced timers are waited for, and fire in time, as long as something else keeps the loop alive.
 //! - **L-21** A loop can live inside another one: wait until its descriptor (it is [`AsFd`](std::os::fd::AsFd)) is
 //!   readable or `backend_timeout` has passed, then run it with [`RunMode::NoWait`]. Sends, posts and wakes from other
@@ -92,6 +92,9 @@
 //! - **L-40** A panic of a callback leaves [`run`](crate::Loop::run), and the next run goes on behind it: events, due
 //!   timers and pending callbacks that were not delivered yet are, and the callback that panicked is called again for
 //!   the next event (libuv: has no notion of it). A panic of a task goes to its [`JoinHandle`], or to the log.
+//! - **L-41** [`advance`](crate::Loop::advance) moves a virtual clock by hand: what is due on the way runs, each at its
+//!   own moment, then everything that follows from it; then the clock is held, exactly so far on, until the next call or
+//!   run (libuv: has neither clock).
 //!
 //! # H: handles in general
 //!
@@ -166,15 +169,18 @@
 //! - **T-20** One that gets it in its callback is not armed by that.
 //! - **T-21** A new timer has the repeat value zero.
 //! - **T-22** [`due_in`](crate::Timer::due_in) goes by the cached clock; it is zero when overdue or not running.
-//! - **T-23** A delay beyond the range of the clock (584 years) means never. It neither wraps nor disturbs other
-//!   timers.
+//! - **T-23** A delay beyond the range of the clock (584 years), such as [`Duration::MAX`](std::time::Duration::MAX),
+//!   means never. It neither wraps nor disturbs other timers, and a virtual clock does not jump to it: without another
+//!   timer the loop waits as if it had none.
 //! - **T-24** So does a repeat value; the loop sleeps meanwhile.
 //! - **T-25** A timer counts from the cached clock. Started by a callback that has run for longer than the delay, it is
 //!   due in the next pass. ([`sleep`] reads a fresh clock.)
 //! - **T-26** In [`RunMode::Once`] and [`RunMode::NoWait`] a timer fires once per run at most, however overdue.
 //! - **T-27** A check or I/O callback that stops a timer which is due in its turn prevents it.
 //! - **T-28** Timers without delay that restart themselves for ever do not starve I/O; endless I/O or an idle handle
-//!   does not starve timers.
+//!   does not starve timers. (A [virtual clock](crate::Builder::virtual_clock) moves only when there is nothing to do:
+//!   it stands still as long as an idle handle is active or I/O is ready at each poll. I/O and signals that have to be
+//!   waited for do not hold it: they get 5 ms for each of its moves, however many they are.)
 //! - **T-29** An unreferenced timer fires if something else keeps the loop running.
 //! - **T-30** Starting and stopping take logarithmic time at most: a million timers are practical.
 //!
@@ -191,7 +197,8 @@
 //! - **W-07** A handle may stop or close itself in its callback.
 //! - **W-08** Starting an active one replaces its callback, and keeps its place in the order (libuv: keeps the old
 //!   callback in silence).
-//! - **W-09** While an idle handle is active, the loop does not sleep; timers and I/O go on.
+//! - **W-09** While an idle handle is active, the loop does not sleep; timers and I/O go on. (But a virtual clock stands
+//!   still: no timer becomes due that is not yet.)
 //! - **W-10** I/O that is begun in prepare is part of this turn's poll. An error that needs no poll is reported without
 //!   sleeping before.
 //! - **W-11** A lone prepare or check handle keeps the loop alive, but asleep.
@@ -445,7 +452,8 @@
 //!   turn if an I/O callback spawned it (luv: runs it at once).
 //! - **Z-09** Tasks that are woken in a turn run in it or in the next. One that wakes itself for ever, or whose reads
 //!   and writes are always ready, does not starve timers or I/O: a turn polls so many tasks (256;
-//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready.
+//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready. (But a virtual
+//!   clock stands still while a task is ready.)
 //! - **Z-10** Wakers may be used and dropped in other threads. Waking a task that has ended does nothing.
 //! - **Z-11** A task keeps the loop running until it ends, whether its [`JoinHandle`] is held or dropped, unless it was
 //!   [unreferenced](crate::JoinHandle::unref).

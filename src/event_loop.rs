@@ -18,6 +18,7 @@ mod remote;
 mod services;
 mod share;
 mod timer_heap;
+mod virtual_time;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -48,6 +49,7 @@ pub(crate) use self::share::{Shares, may_go_on, wake_after_poll};
 pub(crate) use self::timer_heap::{TimerHeap, TimerKey};
 
 use self::current::Current;
+use self::virtual_time::VirtualTime;
 use crate::error::Misuse;
 use crate::task::{NoRoot, Root, Tasks};
 
@@ -110,6 +112,7 @@ pub(crate) struct LoopInner {
     pub(crate) prepare: HookList,
     pub(crate) check: HookList,
     pub(crate) tasks: Tasks,
+    virtual_time: VirtualTime,
     timers: RefCell<TimerHeap<Rc<dyn Expire>>>,
     /// Timers found due by the last pass over them and not yet run.
     due: RefCell<VecDeque<TimerKey>>,
@@ -171,6 +174,7 @@ impl Loop {
             prepare: HookList::default(),
             check: HookList::default(),
             tasks,
+            virtual_time: VirtualTime::default(),
             timers: RefCell::new(TimerHeap::new()),
             due: RefCell::default(),
             mail: Cell::default(),

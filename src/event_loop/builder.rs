@@ -112,9 +112,17 @@ impl Builder {
 
     /// Gives the loop a clock that stands still and jumps to the next timer when there is nothing else to do.
     ///
-    /// A program with a day of timers then runs in a moment, and a test of time is exact. While something is active that
-    /// the outside can finish (a socket, a notifier, a signal), the loop first waits up to 5 ms of real time for it.
-    /// Without any timer it blocks as always.
+    /// A program with a day of timers then runs in a moment, and a test of time is exact. A test that wants to look
+    /// between two moments moves the clock itself, with [`advance`](Loop::advance).
+    ///
+    /// - While something is active that the outside can finish (a socket, a notifier, a signal), the loop first waits for
+    ///   it, up to 5 ms of real time in all for each move of the clock. An outside that needs longer is overtaken: give it
+    ///   no timers to race with, or move the clock by hand.
+    /// - Another thread that will wake a task, by a channel or a [`Remote`](crate::Remote), is nothing that the loop knows
+    ///   of, and so it is not waited for. An active [`Notifier`](crate::Notifier) is.
+    /// - While an idle handle is active or a task wakes itself again and again, there is always something to do, and the
+    ///   clock stands still. It does so in [`NoWait`](crate::RunMode::NoWait) runs, too.
+    /// - Without any timer that ever fires, the loop blocks as always.
     pub fn virtual_clock(mut self) -> Builder {
         self.limits.virtual_clock = true;
         self

@@ -6,10 +6,7 @@ use std::time::Duration;
 use log::trace;
 
 use super::clock::sleep_until;
-use super::{LoopInner, NEVER, Nanos, saturating_nanos};
-
-/// How long a virtual clock waits in real time for what the outside may still bring.
-const VIRTUAL_PATIENCE: Duration = Duration::from_millis(5);
+use super::{LoopInner, NEVER, Nanos, TimerKey, saturating_nanos};
 
 impl LoopInner {
     /// Waits for events as long as there is nothing else to do, then reads the clock.
@@ -57,12 +54,12 @@ impl LoopInner {
     }
 
     /// True if something is active that the outside can bring to life.
-    fn waits_for_the_outside(&self) -> bool {
+    pub(super) fn waits_for_the_outside(&self) -> bool {
         self.outside.get() + self.requests.get() > 0
     }
 
     /// A poll that other threads can interrupt. True if there are events or something arrived.
-    fn sleep(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
+    pub(super) fn sleep(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
         let polled = if self.mailbox.fall_asleep() {
             self.poller.wait(timeout)
         } else {
@@ -70,26 +67,6 @@ impl LoopInner {
         };
         self.mailbox.wake_up();
         polled.map(|any| any || self.mailbox.is_filled())
-    }
-
-    /// The virtual clock's sleep: look; be patient if the outside may still bring something; then jump.
-    fn sleep_virtually(&self) -> io::Result<()> {
-        let next = self.next_due();
-        let is_due = next.is_some_and(|due| due <= self.clock.now());
-        if self.sleep(|| Some(Duration::ZERO))? || is_due {
-            return Ok(());
-        }
-        if next.is_some()
-            && self.waits_for_the_outside()
-            && self.sleep(|| Some(VIRTUAL_PATIENCE))?
-        {
-            return Ok(());
-        }
-        match next {
-            Some(due) => self.clock.jump_to(due),
-            None => drop(self.sleep(|| None)?),
-        }
-        Ok(())
     }
 
     /// True if nothing that is ready has to be looked after, and there is something to wait for.
@@ -112,8 +89,12 @@ impl LoopInner {
         self.next_due().map(|due| sleep_until(now(), due))
     }
 
-    /// When the next timer is due. One that never is counts as none.
     fn next_due(&self) -> Option<Nanos> {
-        self.timers.borrow_mut().next_due().filter(|&due| due < NEVER)
+        self.next_timer().map(|(due, _)| due)
+    }
+
+    /// The next timer, and when it is due. One that never is counts as none.
+    pub(super) fn next_timer(&self) -> Option<(Nanos, TimerKey)> {
+        self.timers.borrow_mut().next().filter(|&(due, _)| due < NEVER)
     }
 }

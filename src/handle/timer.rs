@@ -92,7 +92,7 @@ impl Timer {
     /// Starts calling `cb` after `timeout`, then every `repeat`.
     ///
     /// Both count from the loop's cached clock. `Duration::ZERO` for `repeat` means once; for `timeout`, the next pass
-    /// over the timers. Starting an active timer replaces its callback and deadline. `cb` may stop, restart or close
+    /// over the timers. [`Duration::MAX`], like everything beyond 584 years, means never. Starting an active timer replaces its callback and deadline. `cb` may stop, restart or close
     /// this timer. A repeated timer is armed again before `cb` is called, counted from the clock of that pass; intervals
     /// that were missed are not made up.
     ///

@@ -55,12 +55,14 @@
 //!   never goes back.
 //! - **L-19** [`backend_timeout`](crate::LoopHandle::backend_timeout) is zero if stop was called; if nothing referenced
 //!   is active and there is neither a request nor a referenced task; and if a callback is pending, a task is ready, an
-//!   idle handle is active, a handle is being closed, or a handle has more to do than its last turn allowed. Otherwise
-//!   it is the time to the next timer (zero if that is overdue), and `None` without timers or with none that ever fires.
+//!   idle handle is active, a handle is being closed, a closure was posted, a handle has more to do than its last turn
+//!   allowed, or the last poll brought as many events as it can, so that there may be more. Otherwise it is the time to
+//!   the next timer by the cached clock (zero if that is overdue), and `None` without timers or with none that ever fires.
 //! - **L-20** Unreferenced timers are waited for, and fire in time, as long as something else keeps the loop alive.
 //! - **L-21** A loop can live inside another one: wait until its descriptor (it is [`AsFd`](std::os::fd::AsFd)) is
 //!   readable or `backend_timeout` has passed, then run it with [`RunMode::NoWait`]. Sends, posts and wakes from other
-//!   threads make the descriptor readable. Not where mio polls with poll(2), which has no descriptor.
+//!   threads make the descriptor readable. Not where mio polls with poll(2), which has no descriptor. A host that waits
+//!   for edges misses nothing, since the timeout is zero as long as there may be more to take.
 //! - **L-22** A socket is registered with the kernel at once, so that a new one does not keep the next poll from
 //!   sleeping (libuv: it does, since libuv registers in the poll).
 //! - **L-23** A signal that interrupts the poll is not seen: the poll goes on with what is left of its time.
@@ -74,7 +76,8 @@
 //!   which do not sleep, without anything new arriving.
 //! - **L-28** Callbacks and tasks that become ready during the I/O callbacks run in the same turn, before check:
 //!   pending callbacks, then tasks, in eight rounds at most. What is left then runs in the next turn, before it could
-//!   sleep.
+//!   sleep. A round calls all that was pending when it began: a closure that defers another waits for the next one, and
+//!   of requests there are no more than the program made.
 //! - **L-29** No callback of an event or a request runs inside a call that the program makes, whatever is over at once.
 //! - **L-30** A call that returns an error drops the callback that it was given, uncalled.
 //! - **L-31** [`Loop::close`](crate::Loop::close) refuses with [`Misuse::Busy`] as long as a handle exists that is not
@@ -95,6 +98,9 @@
 //! - **L-41** [`advance`](crate::Loop::advance) moves a virtual clock by hand: what is due on the way runs, each at its
 //!   own moment, then everything that follows from it; then the clock is held, exactly so far on, until the next call or
 //!   run (libuv: has neither clock).
+//! - **L-42** Closures that other threads [post](crate::Remote::post) run in order, so many a turn (64;
+//!   [`posts_per_turn`](crate::Builder::posts_per_turn)). The rest follows in the next turns, which do not sleep. No
+//!   notifier and no wake of a task waits behind them (libuv: has no such closures).
 //!
 //! # H: handles in general
 //!

@@ -411,7 +411,7 @@ impl LoopInner {
             return;
         }
         let mut items = self.mail.take();
-        self.mailbox.take(&mut items);
+        self.mailbox.take(self.limits.posts_per_turn as usize, &mut items);
         let mut notified = self.notified.borrow_mut();
         let earlier = notified.len();
         for item in items.drain(..) {

@@ -13,6 +13,7 @@ pub(crate) struct Limits {
     pub(crate) writes_per_turn: u32,
     pub(crate) accepts_per_turn: u32,
     pub(crate) tasks_per_turn: u32,
+    pub(crate) posts_per_turn: u32,
     pub(crate) high_water: usize,
     pub(crate) slow_callback: Option<Duration>,
     pub(crate) virtual_clock: bool,
@@ -31,6 +32,8 @@ impl Default for Limits {
             accepts_per_turn: 64,
             // So that tasks which wake each other for ever still let sockets and timers have their turn.
             tasks_per_turn: 256,
+            // Each may be work for which another thread needs the loop. A poll is cheap beside so many.
+            posts_per_turn: 64,
             // What a socket buffer holds by default, again.
             high_water: 64 * 1024,
             slow_callback: None,
@@ -93,6 +96,14 @@ impl Builder {
     /// How many polls of tasks fit into one turn. 256 by default; at least 1.
     pub fn tasks_per_turn(mut self, polls: u32) -> Builder {
         self.limits.tasks_per_turn = polls.max(1);
+        self
+    }
+
+    /// How many closures that other threads [posted](crate::Remote::post) run in one turn. 64 by default; at least 1.
+    ///
+    /// What is left runs in the next turns, which then do not sleep.
+    pub fn posts_per_turn(mut self, posts: u32) -> Builder {
+        self.limits.posts_per_turn = posts.max(1);
         self
     }
 

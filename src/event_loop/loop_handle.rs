@@ -59,7 +59,7 @@ impl LoopHandle {
     /// libuv: `uv_backend_timeout`
     pub fn backend_timeout(&self) -> Option<Duration> {
         let inner = &self.inner;
-        if !self.is_gone() && inner.may_sleep() {
+        if !self.is_gone() && inner.may_sleep() && !inner.mailbox.has_posts() {
             inner.time_to_next_timer(|| inner.clock.now())
         } else {
             Some(Duration::ZERO)

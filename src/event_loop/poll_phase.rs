@@ -76,6 +76,7 @@ impl LoopInner {
             || self.tasks.has_ready()
             || !self.idle.is_empty()
             || self.poller.has_undelivered()
+            || self.poller.may_have_more()
             || !self.closing.borrow().is_empty()
             || !self.resuming.borrow().is_empty()
             || !self.late.borrow().is_empty()

@@ -50,9 +50,11 @@
 //!   undisturbed (libuv: undefined, which Rust does not allow). Another loop may be run inside a callback; the outer
 //!   one waits for it.
 //! - **L-17** [`now`](crate::LoopHandle::now) stands still while callbacks run, however long they take, unless
-//!   [`update_time`](crate::LoopHandle::update_time) is called.
-//! - **L-18** The clock is read when a run begins, after each poll, and before the timers if anything ran since. It
-//!   never goes back.
+//!   [`update_time`](crate::LoopHandle::update_time) is called. Between runs it moves only if that is called or a timer
+//!   is started (see T-25).
+//! - **L-18** The clock is read when a run begins, in whatever mode, after each poll, and before the timers if anything
+//!   ran since. It never goes back. (libuv: [`RunMode::Once`] and [`RunMode::NoWait`] first read it after the poll. What a
+//!   host did between two turns would be missing from the timers that pending, idle and prepare callbacks start.)
 //! - **L-19** [`backend_timeout`](crate::LoopHandle::backend_timeout) is zero if stop was called; if nothing referenced
 //!   is active and there is neither a request nor a referenced task; and if a callback is pending, a task is ready, an
 //!   idle handle is active, a handle is being closed, a closure was posted, a handle has more to do than its last turn
@@ -180,7 +182,8 @@
 //!   timer the loop waits as if it had none.
 //! - **T-24** So does a repeat value; the loop sleeps meanwhile.
 //! - **T-25** A timer counts from the cached clock. Started by a callback that has run for longer than the delay, it is
-//!   due in the next pass. ([`sleep`] reads a fresh clock.)
+//!   due in the next pass. ([`sleep`] reads a fresh clock.) Outside a run, before the first one or between two, starting
+//!   it reads the clock (libuv: does not, so that after a setup of 60 ms a timer of 50 ms is overdue from the start).
 //! - **T-26** In [`RunMode::Once`] and [`RunMode::NoWait`] a timer fires once per run at most, however overdue.
 //! - **T-27** A check or I/O callback that stops a timer which is due in its turn prevents it.
 //! - **T-28** Timers without delay that restart themselves for ever do not starve I/O; endless I/O or an idle handle

@@ -244,6 +244,30 @@ fn timer_counts_from_the_cached_clock() {
     journal.assert_is(&["due already"]);
 }
 
+/// T-25, L-17: outside a run, before the first one and between two, whoever starts a timer reads the clock: it counts from
+/// then, not from when the loop looked last, and `now`, `due_in` and `backend_timeout` agree with that.
+#[test]
+fn timer_started_outside_a_run_counts_from_now() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::new().expect("a loop can be made");
+    let timer = Timer::new(&event_loop);
+    let start = || timer.start(ms(3), ms(3), |_| {}).expect("a timer can be started");
+    let again = || timer.again().expect("it was started");
+    let after = || drop(Timer::after(&event_loop, ms(3), |_| {}));
+    let starts: [&dyn Fn(); 3] = [&start, &again, &after];
+    for start in starts {
+        let (before, begin) = (event_loop.now(), Instant::now());
+        while begin.elapsed() < ms(4) {}
+        assert_eq!(event_loop.now(), before, "nobody has asked for the time");
+        start();
+        assert!(event_loop.now() >= before + ms(4));
+        assert_eq!(event_loop.backend_timeout(), Some(ms(3)));
+        assert!(!timer.is_active() || timer.due_in() == ms(3));
+        timer.stop();
+        event_loop.run_mode(RunMode::NoWait).expect("the loop runs");
+    }
+}
+
 // ---- order ----------------------------------------------------------------------------------------------------------
 
 /// T-04: by due time, and among equals by start; a restart goes behind its equals.

@@ -14,8 +14,10 @@ use crate::event_loop::{
 
 /// Calls back after a while, once or repeatedly.
 ///
-/// Timers count from the loop's cached clock in full resolution and are never early by it. Timers due at the same time
-/// run in the order in which they were started.
+/// Timers count from the loop's cached clock in full resolution and are never early by it. While the loop runs, that is
+/// the time at which it looked last, however long the callback has taken that starts the timer
+/// ([`update_time`](LoopHandle::update_time) helps, and so does [`sleep`](crate::sleep())); outside a run, starting a timer
+/// reads the clock. Timers due at the same time run in the order in which they were started.
 ///
 /// A timer that runs lives on without being held. A stopped timer keeps its callback, for [`again`](Timer::again): if
 /// that callback captures the timer itself, the two keep each other until [`close`](Timer::close) or the end of the loop.
@@ -169,7 +171,7 @@ impl TimerInner {
     fn arm(self: &Rc<Self>, timeout: Nanos) {
         let inner = self.core.event_loop().inner();
         // The new entry first: the old one may be the last thing that keeps the timer alive.
-        let due = inner.clock.now().saturating_add(timeout);
+        let due = inner.time_of_start().saturating_add(timeout);
         let key = inner.arm(due, Rc::clone(self) as Rc<dyn Expire>);
         self.due.set(due);
         if let Some(old) = self.armed.replace(Some(key)) {

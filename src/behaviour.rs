@@ -82,9 +82,10 @@
 //!   of requests there are no more than the program made.
 //! - **L-29** No callback of an event or a request runs inside a call that the program makes, whatever is over at once.
 //! - **L-30** A call that returns an error drops the callback that it was given, uncalled.
-//! - **L-31** [`Loop::close`](crate::Loop::close) refuses with [`Misuse::Busy`] as long as a handle exists that is not
-//!   completely closed, active or not, or something else keeps the loop alive.
-//! - **L-32** The loop then comes back as it was, and can be run.
+//! - **L-31** [`Loop::close`](crate::Loop::close) refuses as long as a handle exists that is not completely closed,
+//!   active or not, or something else keeps the loop alive.
+//! - **L-32** The loop then comes back, in the [`CloseError`](crate::CloseError), as it was, and can be run. (As an
+//!   [`io::Error`] the refusal is [`Misuse::Busy`].)
 //! - **L-33** Dropping a loop closes every handle, gives back every descriptor, drops every callback and task, and
 //!   calls nobody; requests and futures that are still held end with [`Canceled`]. What is still held of handles and
 //!   [`LoopHandle`]s then says no, does nothing, or refuses with [`Misuse::LoopGone`] (libuv: a loop has to be run
@@ -92,7 +93,8 @@
 //! - **L-34** [`walk`](crate::LoopHandle::walk) shows every handle that is not completely closed, those being closed
 //!   included, once, in the order of creation. luvio has no handles of its own among them.
 //! - **L-35** The visitor may close any handle and make new ones, which this walk does not show.
-//! - **L-36** A handle is shown until its close has called back, and not any more afterwards.
+//! - **L-36** A handle is shown until its close calls back: not in that callback, and not afterwards. Of several requests
+//!   for its close the first counts.
 //! - **L-37** Loops in different threads know nothing of each other.
 //! - **L-40** A panic of a callback leaves [`run`](crate::Loop::run), and the next run goes on behind it: events, due
 //!   timers and pending callbacks that were not delivered yet are, and the callback that panicked is called again for
@@ -114,7 +116,8 @@
 //!   call it.
 //! - **H-06** If the last handle unreferences itself in its callback, the run ends after this turn.
 //! - **H-07** Requests keep the loop running although their handle is unreferenced.
-//! - **H-08** A handle being closed keeps the loop running until its close has called back, referenced or not.
+//! - **H-08** A handle being closed keeps the loop running until its close calls back, referenced or not. In the callback
+//!   it does not count any more.
 //! - **H-09** A close calls back once, never inside the call.
 //! - **H-10** After close no event of the handle calls back any more. Only its requests do: those that had ended, with
 //!   their result; those that had not, with [`Canceled`].

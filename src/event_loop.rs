@@ -3,9 +3,12 @@
 mod alive;
 mod builder;
 mod clock;
+mod closing;
 mod current;
 mod descriptors;
 mod dispose;
+#[cfg(not(mio_unsupported_force_poll_poll))]
+mod embedding;
 mod hook_list;
 mod loop_handle;
 mod mailbox;
@@ -25,13 +28,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-#[cfg(not(mio_unsupported_force_poll_poll))]
-use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
 pub use self::alive::{AliveKind, AliveReason};
 pub use self::builder::Builder;
+pub use self::closing::CloseError;
 pub use self::loop_handle::LoopHandle;
 pub use self::remote::{PostError, Remote};
 
@@ -251,24 +253,6 @@ impl Loop {
         }
         Ok(())
     }
-
-    /// Ends the loop, if nothing is left on it.
-    ///
-    /// Dropping a loop does the same without asking. This is for a program that wants to be sure that it has closed
-    /// everything it opened.
-    ///
-    /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::Busy`]) while a handle exists that is not completely
-    /// closed, active or not, or something else keeps the loop alive. The loop comes back unchanged.
-    ///
-    /// libuv: `uv_loop_close`
-    pub fn close(self) -> Result<(), (Loop, io::Error)> {
-        let inner = &self.handle.inner;
-        if inner.is_alive() || !inner.handles.is_empty() || inner.running.get() {
-            return Err((self, Misuse::Busy.into()));
-        }
-        Ok(())
-    }
 }
 
 impl Deref for Loop {
@@ -288,47 +272,6 @@ impl Drop for Loop {
 impl fmt::Debug for Loop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loop").field("alive", &self.is_alive()).finish_non_exhaustive()
-    }
-}
-
-/// For embedding: wait until this descriptor is readable or [`backend_timeout`](LoopHandle::backend_timeout) has
-/// passed, then run the loop with [`RunMode::NoWait`]. Not offered where mio polls with poll(2), which has no
-/// descriptor.
-///
-/// Ask [`is_alive`](LoopHandle::is_alive) first. With nothing alive there is nothing to wait for, and the timeout is zero:
-/// a host that does nothing but wait and run would spin. It may stop, or, if it has other things to do, wait for these
-/// and the descriptor without a limit, since another thread may still post something.
-///
-/// ```
-/// use luvio::{Loop, RunMode, Timer};
-/// use mio::unix::SourceFd;
-/// use mio::{Events, Interest, Poll, Token};
-/// use std::io;
-/// use std::os::fd::{AsFd, AsRawFd};
-/// use std::time::Duration;
-///
-/// let event_loop = Loop::new()?;
-/// Timer::after(&event_loop, Duration::from_millis(1), |_| println!("a millisecond later"));
-///
-/// // The host: somebody else's loop, in which this one is a descriptor like any other.
-/// let (mut host, mut events) = (Poll::new()?, Events::with_capacity(8));
-/// let descriptor = event_loop.as_fd().as_raw_fd();
-/// host.registry().register(&mut SourceFd(&descriptor), Token(0), Interest::READABLE)?;
-/// while event_loop.is_alive() {
-///     match host.poll(&mut events, event_loop.backend_timeout()) {
-///         Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-///         polled => polled?,
-///     }
-///     event_loop.run_mode(RunMode::NoWait)?;
-/// }
-/// # Ok::<(), io::Error>(())
-/// ```
-///
-/// libuv: `uv_backend_fd`
-#[cfg(not(mio_unsupported_force_poll_poll))]
-impl AsFd for Loop {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.registry.as_fd()
     }
 }
 
@@ -469,31 +412,6 @@ impl LoopInner {
             }
             self.run_pending();
             Tasks::run(self, root);
-        }
-    }
-
-    /// Completes the closing of the handles whose close was called before this pass: first closed, first called.
-    fn run_closing(&self) {
-        let count = self.closing.borrow().len();
-        if count == 0 {
-            return;
-        }
-        // Requests that finished before the close are reported before it, too.
-        if !self.pending.is_empty() {
-            let chosen =
-                |owner| self.handles.get(owner).is_some_and(|object| object.core().is_closing());
-            self.run_first_pending(self.pending.bring_forward(chosen));
-        }
-        for _ in 0..count {
-            // It stays in the queue until it is done, so that a panic does not cut its farewell short.
-            let Some(object) = self.closing.borrow().front().map(Rc::clone) else {
-                break;
-            };
-            while object.call_next_request() || object.core().call_waiter() {}
-            object.core().closed();
-            object.drop_callbacks();
-            let done = self.closing.borrow_mut().pop_front();
-            debug_assert!(done.is_some_and(|done| Rc::ptr_eq(&done, &object)));
         }
     }
 

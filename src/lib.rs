@@ -122,7 +122,7 @@
 //!    itself: close to be told of the end, drop to be done.
 //! 5. Closing has two steps. The descriptor goes at once, and no event is delivered any more. In the closing phase the
 //!    requests of the handle end with [`Canceled`], then the close itself ends, then the handle's callbacks are dropped.
-//! 6. No event reaches the wrong handle: a key is used again only after the closing phase, and then with another
+//! 6. No event reaches the wrong handle: its key is free for another one from its close callback on, and then has another
 //!    generation.
 //! 7. [`Loop`] owns, [`LoopHandle`] refers. Dropping the loop closes every handle and drops every callback and task; what
 //!    is still held then is safe to use and says that the loop is gone.
@@ -167,7 +167,7 @@ pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
 pub use self::error::{Canceled, Misuse, is_canceled};
 pub use self::event_loop::{
-    AliveKind, AliveReason, Builder, Loop, LoopHandle, PostError, Remote, RunMode,
+    AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
 };
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};

@@ -13,10 +13,8 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use luvio::{AliveKind, Check, Loop, LoopHandle, Misuse, Notifier, Remote, RunMode, Timer};
-use support::{
-    expect, new_loop, showing_waker, turn, turn_until, watchdog, with_built_loop, with_loop,
-};
+use luvio::{AliveKind, Check, CloseError, Loop, LoopHandle, Notifier, Remote, RunMode, Timer};
+use support::{new_loop, showing_waker, turn, turn_until, watchdog, with_built_loop, with_loop};
 
 thread_local! {
     /// What closures noted, each on the thread where it ran.
@@ -124,8 +122,7 @@ fn posted_closure_keeps_the_loop_alive_until_it_has_run() {
     .join()
     .expect("it ends");
     assert!(event_loop.is_alive());
-    let (event_loop, err) = event_loop.close().expect_err("closures are waiting");
-    assert_eq!(Misuse::of(&err), Some(Misuse::Busy));
+    let CloseError(event_loop) = event_loop.close().expect_err("closures are waiting");
     event_loop.run().expect("the loop runs");
     assert_eq!(noted(), ["first", "second", "timer"]);
     assert!(!event_loop.is_alive());

@@ -71,8 +71,8 @@ impl LoopHandle {
         }
     }
 
-    /// Shows each handle that is not completely closed to `visit`, inside this call, in the order of creation. `visit` may
-    /// close any handle and make new ones, which are not visited.
+    /// Shows each handle that is not completely closed to `visit`, inside this call, in the order of creation. In its close
+    /// callback a handle is gone already. `visit` may close any handle and make new ones, which are not visited.
     ///
     /// libuv: `uv_walk`
     pub fn walk(&self, mut visit: impl FnMut(&dyn Handle)) {
@@ -125,7 +125,7 @@ impl LoopHandle {
         if self.is_gone() {
             return reasons;
         }
-        for object in inner.handles.snapshot() {
+        for object in inner.handles.snapshot().into_iter().chain(inner.half_closed()) {
             object.report(&mut reasons);
         }
         inner.tasks.report(&mut reasons);

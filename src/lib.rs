@@ -64,7 +64,7 @@
 //! # let client = Tcp::new(&event_loop);
 //! # client.connect(addr);
 //! # client.write("hello");
-//! # let answer = event_loop.block_on(client.read_once())??;
+//! # let answer = event_loop.try_block_on(client.read_once())?;
 //! # assert_eq!(answer.as_deref(), Some(&b"HELLO"[..]));
 //! # client.close();
 //! event_loop.run()?;
@@ -100,13 +100,13 @@
 //! # server.listen_only(1)?;
 //! # let client = Tcp::new(&event_loop);
 //! # client.connect(server.local_addr()?);
-//! # let echoed = event_loop.block_on(async {
+//! # let echoed = event_loop.try_block_on(async {
 //! #     luvio::go(echo(server.accept_next().await?, Duration::from_millis(5)));
 //! #     client.write("hello").await?;
 //! #     let echoed = client.read_once().await?;
 //! #     assert_eq!(client.read_once().await?, None);
 //! #     io::Result::Ok(echoed)
-//! # })??;
+//! # })?;
 //! # assert_eq!(echoed.as_deref(), Some(&b"hello"[..]));
 //! # Ok::<(), io::Error>(())
 //! ```

@@ -125,7 +125,8 @@
 //! 6. No event reaches the wrong handle: its key is free for another one from its close callback on, and then has another
 //!    generation.
 //! 7. [`Loop`] owns, [`LoopHandle`] refers. Dropping the loop closes every handle and drops every callback and task; what
-//!    is still held then is safe to use and says that the loop is gone.
+//!    is still held then is safe to use and says that the loop is gone. A task awaits handles of its own loop: no other loop
+//!    is kept running by it.
 //! 8. Cancelling an await releases what it had started, and a read or an accept that is cancelled has taken nothing.
 //!
 //! A panic of a callback leaves [`run`](Loop::run) by unwinding, and the next run goes on behind it. A panic of a task

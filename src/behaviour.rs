@@ -179,7 +179,8 @@
 //! - **T-19** A one-shot timer that gets a repeat value before it fires goes on repeating.
 //! - **T-20** One that gets it in its callback is not armed by that.
 //! - **T-21** A new timer has the repeat value zero.
-//! - **T-22** [`due_in`](crate::Timer::due_in) goes by the cached clock; it is zero when overdue or not running.
+//! - **T-22** [`due_in`](crate::Timer::due_in) goes by the cached clock; it is zero when overdue or never started. Of a
+//!   timer that was stopped it says what would be left.
 //! - **T-23** A delay beyond the range of the clock (584 years), such as [`Duration::MAX`](std::time::Duration::MAX),
 //!   means never. It neither wraps nor disturbs other timers, and a virtual clock does not jump to it: without another
 //!   timer the loop waits as if it had none.
@@ -213,7 +214,10 @@
 //!   still: no timer becomes due that is not yet.)
 //! - **W-10** I/O that is begun in prepare is part of this turn's poll. An error that needs no poll is reported without
 //!   sleeping before.
-//! - **W-11** A lone prepare or check handle keeps the loop alive, but asleep.
+//! - **W-11** A lone prepare or check handle keeps the loop alive, but asleep. Beside a connection that nobody reads, it
+//!   gets one turn for the news that the connection can be written (libuv: none. It registers a socket for what is asked
+//!   of it, and again for each change; here every socket is registered once for both directions, which saves these system
+//!   calls).
 //! - **W-12** A timer that is started in check counts from this turn's clock.
 //!
 //! # A: notifiers

@@ -152,7 +152,7 @@ fn timer_that_becomes_due_during_the_pass_waits() {
     journal.assert_is(&["slow", "late"]);
 }
 
-/// T-22: the remaining time, by the cached clock: zero when overdue or not running.
+/// T-22: the remaining time, by the cached clock: zero when overdue, after it fired, and if it was never started.
 #[test]
 fn due_in_is_the_time_that_is_left() {
     with_virtual_loop(|event_loop| {
@@ -169,6 +169,26 @@ fn due_in_is_the_time_that_is_left() {
         assert_eq!(Timer::new(event_loop).due_in(), ZERO);
         timer.close();
     });
+}
+
+/// T-22: a timer that was stopped says what would be left, until it is started again.
+#[test]
+fn stopped_timer_says_what_would_be_left() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::builder().virtual_clock().build().expect("a loop can be made");
+    let timer = start(&event_loop, ms(10), ms(4), |_| panic!("it was stopped"));
+    event_loop.advance(ms(3)).expect("the loop runs");
+    timer.stop();
+    assert!(!timer.is_active());
+    assert_eq!(timer.due_in(), ms(7));
+    event_loop.advance(ms(2)).expect("the loop runs");
+    assert_eq!(timer.due_in(), ms(5));
+    event_loop.advance(ms(100)).expect("the loop runs");
+    assert_eq!(timer.due_in(), ZERO);
+    timer.again().expect("it was started");
+    assert_eq!(timer.due_in(), ms(4));
+    drop(event_loop);
+    assert_eq!(timer.due_in(), ZERO, "the loop is gone");
 }
 
 /// T-22: an overdue timer has no time left.

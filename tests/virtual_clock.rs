@@ -529,7 +529,7 @@ fn clock_cannot_be_moved_to_the_end_of_time() {
 type SetUp = (&'static str, fn(&Loop));
 
 /// What never ends: each waits for the end of time, and for nothing else.
-fn endless() -> [SetUp; 5] {
+fn endless() -> [SetUp; 6] {
     [
         ("a timer", |event_loop| {
             Timer::after(event_loop, Duration::MAX, |_| panic!("never"));
@@ -540,6 +540,10 @@ fn endless() -> [SetUp; 5] {
             started.expect("a new timer can be started");
         }),
         ("a sleep", |event_loop| event_loop.go(luvio::sleep(Duration::MAX))),
+        ("a sleep until", |event_loop| {
+            let at = Instant::now() + HOUR * 24 * 366 * 600;
+            event_loop.go(luvio::sleep_until(at));
+        }),
         ("a time limit", |event_loop| {
             event_loop.go(async {
                 let ended = luvio::timeout(Duration::MAX, pending::<()>()).await;
@@ -605,6 +609,21 @@ fn end_of_time_disturbs_no_other_timer() {
         times.assert_are(&[SECOND, HOUR]);
         assert_eq!(event_loop.backend_timeout(), None, "{what}");
     }
+}
+
+/// T-23, TC-26: a connect without a limit of its time waits for the outside, and for nothing else.
+#[cfg(target_os = "linux")]
+#[test]
+fn connect_without_end_does_not_move_the_clock() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::builder().virtual_clock().build().expect("a loop can be made");
+    let (unanswering, tcp) = (support::unanswering(), Tcp::new(&event_loop));
+    tcp.connect_timeout(unanswering.addr, Duration::MAX).then(|_| panic!("nobody answers"));
+    turn(&event_loop);
+    assert_eq!(event_loop.backend_timeout(), None);
+    Timer::after(&event_loop, HOUR, |timer| timer.event_loop().stop());
+    event_loop.run().expect("the loop runs");
+    assert_eq!(event_loop.now(), HOUR);
 }
 
 /// T-23: a sleep without end has none on another loop either, whatever its clock says.

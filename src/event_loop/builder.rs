@@ -133,6 +133,7 @@ impl Builder {
     ///   of, and so it is not waited for. An active [`Notifier`](crate::Notifier) is.
     /// - While an idle handle is active or a task wakes itself again and again, there is always something to do, and the
     ///   clock stands still. It does so in [`NoWait`](crate::RunMode::NoWait) runs, too.
+    /// - The pauses that luvio makes itself, such as a listener's that has run out of descriptors, are timers like others.
     /// - Without any timer that ever fires, the loop blocks as always.
     pub fn virtual_clock(mut self) -> Builder {
         self.limits.virtual_clock = true;

@@ -156,14 +156,15 @@ impl Timer {
         duration_of(self.0.repeat.get())
     }
 
-    /// The time left by the loop's cached clock; zero if the timer is overdue or not running.
+    /// The time left by the loop's cached clock; zero if the timer is overdue, has fired, or was never started. If it was
+    /// stopped, the time that would be left.
     ///
     /// libuv: `uv_timer_get_due_in`
     pub fn due_in(&self) -> Duration {
-        if !self.is_active() {
-            return Duration::ZERO;
+        match self.event_loop().is_gone() {
+            true => Duration::ZERO,
+            false => self.0.due_in(),
         }
-        self.0.due_in()
     }
 }
 

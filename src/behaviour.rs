@@ -50,17 +50,21 @@
 //!   undisturbed (libuv: undefined, which Rust does not allow). Another loop may be run inside a callback; the outer
 //!   one waits for it.
 //! - **L-17** [`now`](crate::LoopHandle::now) stands still while callbacks run, however long they take, unless
-//!   [`update_time`](crate::LoopHandle::update_time) is called.
-//! - **L-18** The clock is read when a run begins, after each poll, and before the timers if anything ran since. It
-//!   never goes back.
+//!   [`update_time`](crate::LoopHandle::update_time) is called. Between runs it moves only if that is called or a timer
+//!   is started (see T-25).
+//! - **L-18** The clock is read when a run begins, in whatever mode, after each poll, and before the timers if anything
+//!   ran since. It never goes back. (libuv: [`RunMode::Once`] and [`RunMode::NoWait`] first read it after the poll. What a
+//!   host did between two turns would be missing from the timers that pending, idle and prepare callbacks start.)
 //! - **L-19** [`backend_timeout`](crate::LoopHandle::backend_timeout) is zero if stop was called; if nothing referenced
 //!   is active and there is neither a request nor a referenced task; and if a callback is pending, a task is ready, an
-//!   idle handle is active, a handle is being closed, or a handle has more to do than its last turn allowed. Otherwise
-//!   it is the time to the next timer (zero if that is overdue), and `None` without timers.
+//!   idle handle is active, a handle is being closed, a closure was posted, a handle has more to do than its last turn
+//!   allowed, or the last poll brought as many events as it can, so that there may be more. Otherwise it is the time to
+//!   the next timer by the cached clock (zero if that is overdue), and `None` without timers or with none that ever fires.
 //! - **L-20** Unreferenced timers are waited for, and fire in time, as long as something else keeps the loop alive.
 //! - **L-21** A loop can live inside another one: wait until its descriptor (it is [`AsFd`](std::os::fd::AsFd)) is
 //!   readable or `backend_timeout` has passed, then run it with [`RunMode::NoWait`]. Sends, posts and wakes from other
-//!   threads make the descriptor readable. Not where mio polls with poll(2), which has no descriptor.
+//!   threads make the descriptor readable. Not where mio polls with poll(2), which has no descriptor. A host that waits
+//!   for edges misses nothing, since the timeout is zero as long as there may be more to take.
 //! - **L-22** A socket is registered with the kernel at once, so that a new one does not keep the next poll from
 //!   sleeping (libuv: it does, since libuv registers in the poll).
 //! - **L-23** A signal that interrupts the poll is not seen: the poll goes on with what is left of its time.
@@ -75,12 +79,14 @@
 //!   which do not sleep, without anything new arriving; and what does arrive does not double the number.
 //! - **L-28** Callbacks and tasks that become ready during the I/O callbacks run in the same turn, before check:
 //!   pending callbacks, then tasks, in eight rounds at most. What is left then runs in the next turn, before it could
-//!   sleep.
+//!   sleep. A round calls all that was pending when it began: a closure that defers another waits for the next one, and
+//!   of requests there are no more than the program made.
 //! - **L-29** No callback of an event or a request runs inside a call that the program makes, whatever is over at once.
 //! - **L-30** A call that returns an error drops the callback that it was given, uncalled.
-//! - **L-31** [`Loop::close`](crate::Loop::close) refuses with [`Misuse::Busy`] as long as a handle exists that is not
-//!   completely closed, active or not, or something else keeps the loop alive.
-//! - **L-32** The loop then comes back as it was, and can be run.
+//! - **L-31** [`Loop::close`](crate::Loop::close) refuses as long as a handle exists that is not completely closed,
+//!   active or not, or something else keeps the loop alive.
+//! - **L-32** The loop then comes back, in the [`CloseError`](crate::CloseError), as it was, and can be run. (As an
+//!   [`io::Error`] the refusal is [`Misuse::Busy`].)
 //! - **L-33** Dropping a loop closes every handle, gives back every descriptor, drops every callback and task, and
 //!   calls nobody; requests and futures that are still held end with [`Canceled`]. What is still held of handles and
 //!   [`LoopHandle`]s then says no, does nothing, or refuses with [`Misuse::LoopGone`] (libuv: a loop has to be run
@@ -88,11 +94,18 @@
 //! - **L-34** [`walk`](crate::LoopHandle::walk) shows every handle that is not completely closed, those being closed
 //!   included, once, in the order of creation. luvio has no handles of its own among them.
 //! - **L-35** The visitor may close any handle and make new ones, which this walk does not show.
-//! - **L-36** A handle is shown until its close has called back, and not any more afterwards.
+//! - **L-36** A handle is shown until its close calls back: not in that callback, and not afterwards. Of several requests
+//!   for its close the first counts.
 //! - **L-37** Loops in different threads know nothing of each other.
 //! - **L-40** A panic of a callback leaves [`run`](crate::Loop::run), and the next run goes on behind it: events, due
 //!   timers and pending callbacks that were not delivered yet are, and the callback that panicked is called again for
 //!   the next event (libuv: has no notion of it). A panic of a task goes to its [`JoinHandle`], or to the log.
+//! - **L-41** [`advance`](crate::Loop::advance) moves a virtual clock by hand: what is due on the way runs, each at its
+//!   own moment, then everything that follows from it; then the clock is held, exactly so far on, until the next call or
+//!   run (libuv: has neither clock).
+//! - **L-42** Closures that other threads [post](crate::Remote::post) run in order, so many a turn (64;
+//!   [`posts_per_turn`](crate::Builder::posts_per_turn)). The rest follows in the next turns, which do not sleep. No
+//!   notifier and no wake of a task waits behind them (libuv: has no such closures).
 //!
 //! # H: handles in general
 //!
@@ -104,7 +117,8 @@
 //!   call it.
 //! - **H-06** If the last handle unreferences itself in its callback, the run ends after this turn.
 //! - **H-07** Requests keep the loop running although their handle is unreferenced.
-//! - **H-08** A handle being closed keeps the loop running until its close has called back, referenced or not.
+//! - **H-08** A handle being closed keeps the loop running until its close calls back, referenced or not. In the callback
+//!   it does not count any more.
 //! - **H-09** A close calls back once, never inside the call.
 //! - **H-10** After close no event of the handle calls back any more. Only its requests do: those that had ended, with
 //!   their result; those that had not, with [`Canceled`].
@@ -166,16 +180,21 @@
 //! - **T-19** A one-shot timer that gets a repeat value before it fires goes on repeating.
 //! - **T-20** One that gets it in its callback is not armed by that.
 //! - **T-21** A new timer has the repeat value zero.
-//! - **T-22** [`due_in`](crate::Timer::due_in) goes by the cached clock; it is zero when overdue or not running.
-//! - **T-23** A delay beyond the range of the clock (584 years) means never. It neither wraps nor disturbs other
-//!   timers.
+//! - **T-22** [`due_in`](crate::Timer::due_in) goes by the cached clock; it is zero when overdue or never started. Of a
+//!   timer that was stopped it says what would be left.
+//! - **T-23** A delay beyond the range of the clock (584 years), such as [`Duration::MAX`](std::time::Duration::MAX),
+//!   means never. It neither wraps nor disturbs other timers, and a virtual clock does not jump to it: without another
+//!   timer the loop waits as if it had none.
 //! - **T-24** So does a repeat value; the loop sleeps meanwhile.
 //! - **T-25** A timer counts from the cached clock. Started by a callback that has run for longer than the delay, it is
-//!   due in the next pass. ([`sleep`] reads a fresh clock.)
+//!   due in the next pass. ([`sleep`] reads a fresh clock.) Outside a run, before the first one or between two, starting
+//!   it reads the clock (libuv: does not, so that after a setup of 60 ms a timer of 50 ms is overdue from the start).
 //! - **T-26** In [`RunMode::Once`] and [`RunMode::NoWait`] a timer fires once per run at most, however overdue.
 //! - **T-27** A check or I/O callback that stops a timer which is due in its turn prevents it.
 //! - **T-28** Timers without delay that restart themselves for ever do not starve I/O; endless I/O or an idle handle
-//!   does not starve timers.
+//!   does not starve timers. (A [virtual clock](crate::Builder::virtual_clock) moves only when there is nothing to do:
+//!   it stands still as long as an idle handle is active or I/O is ready at each poll. I/O and signals that have to be
+//!   waited for do not hold it: they get 5 ms for each of its moves, however many they are.)
 //! - **T-29** An unreferenced timer fires if something else keeps the loop running.
 //! - **T-30** Starting and stopping take logarithmic time at most: a million timers are practical.
 //!
@@ -192,10 +211,14 @@
 //! - **W-07** A handle may stop or close itself in its callback.
 //! - **W-08** Starting an active one replaces its callback, and keeps its place in the order (libuv: keeps the old
 //!   callback in silence).
-//! - **W-09** While an idle handle is active, the loop does not sleep; timers and I/O go on.
+//! - **W-09** While an idle handle is active, the loop does not sleep; timers and I/O go on. (But a virtual clock stands
+//!   still: no timer becomes due that is not yet.)
 //! - **W-10** I/O that is begun in prepare is part of this turn's poll. An error that needs no poll is reported without
 //!   sleeping before.
-//! - **W-11** A lone prepare or check handle keeps the loop alive, but asleep.
+//! - **W-11** A lone prepare or check handle keeps the loop alive, but asleep. Beside a connection that nobody reads, it
+//!   gets one turn for the news that the connection can be written (libuv: none. It registers a socket for what is asked
+//!   of it, and again for each change; here every socket is registered once for both directions, which saves these system
+//!   calls).
 //! - **W-12** A timer that is started in check counts from this turn's clock.
 //!
 //! # A: notifiers
@@ -451,7 +474,8 @@
 //!   turn if an I/O callback spawned it (luv: runs it at once).
 //! - **Z-09** Tasks that are woken in a turn run in it or in the next. One that wakes itself for ever, or whose reads
 //!   and writes are always ready, does not starve timers or I/O: a turn polls so many tasks (256;
-//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready.
+//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready. (But a virtual
+//!   clock stands still while a task is ready.)
 //! - **Z-10** Wakers may be used and dropped in other threads. Waking a task that has ended does nothing.
 //! - **Z-11** A task keeps the loop running until it ends, whether its [`JoinHandle`] is held or dropped, unless it was
 //!   [unreferenced](crate::JoinHandle::unref).

@@ -69,6 +69,8 @@ pub enum Misuse {
     BadSignal,
     /// A shutdown is in progress, so the connection cannot be reset.
     ShuttingDown,
+    /// The loop has a real clock, which nobody can move.
+    RealClock,
 }
 
 impl Misuse {
@@ -91,7 +93,8 @@ impl Misuse {
             | Misuse::BadAddress
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
-            | Misuse::ShuttingDown => "EINVAL",
+            | Misuse::ShuttingDown
+            | Misuse::RealClock => "EINVAL",
             Misuse::NestedRun | Misuse::Busy | Misuse::HasCallback | Misuse::HasSocket => "EBUSY",
             Misuse::AlreadyReading | Misuse::AlreadyConnecting | Misuse::AlreadyListening => {
                 "EALREADY"
@@ -164,6 +167,9 @@ impl fmt::Display for Misuse {
             Misuse::BadSignal => "no such signal, or one that no callback can serve",
             Misuse::ShuttingDown => {
                 "a shutdown is in progress; close the stream or wait for the shutdown"
+            }
+            Misuse::RealClock => {
+                "the clock of this loop is the real one; build the loop with virtual_clock to move it"
             }
         })
     }

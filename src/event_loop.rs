@@ -3,9 +3,12 @@
 mod alive;
 mod builder;
 mod clock;
+mod closing;
 mod current;
 mod descriptors;
 mod dispose;
+#[cfg(not(mio_unsupported_force_poll_poll))]
+mod embedding;
 mod guarded;
 mod hook_list;
 mod loop_handle;
@@ -19,24 +22,24 @@ mod remote;
 mod services;
 mod share;
 mod timer_heap;
+mod virtual_time;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-#[cfg(not(mio_unsupported_force_poll_poll))]
-use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
 pub use self::alive::{AliveKind, AliveReason};
 pub use self::builder::Builder;
+pub use self::closing::CloseError;
 pub use self::loop_handle::LoopHandle;
 pub use self::remote::{PostError, Remote};
 
 pub(crate) use self::builder::Limits;
-pub(crate) use self::clock::{Clock, Nanos, saturating_nanos};
+pub(crate) use self::clock::{Clock, NEVER, Nanos, duration_of, saturating_nanos, time_left};
 pub(crate) use self::current::{LoopId, current, with_running};
 pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
 pub(crate) use self::guarded::Guarded;
@@ -50,6 +53,7 @@ pub(crate) use self::share::{Shares, may_go_on, wake_after_poll};
 pub(crate) use self::timer_heap::{TimerHeap, TimerKey};
 
 use self::current::Current;
+use self::virtual_time::VirtualTime;
 use crate::error::Misuse;
 use crate::task::{NoRoot, Root, Tasks};
 
@@ -112,6 +116,7 @@ pub(crate) struct LoopInner {
     pub(crate) prepare: HookList,
     pub(crate) check: HookList,
     pub(crate) tasks: Tasks,
+    virtual_time: VirtualTime,
     timers: RefCell<TimerHeap<Rc<dyn Expire>>>,
     /// Timers found due by the last pass over them and not yet run.
     due: RefCell<VecDeque<TimerKey>>,
@@ -173,6 +178,7 @@ impl Loop {
             prepare: HookList::default(),
             check: HookList::default(),
             tasks,
+            virtual_time: VirtualTime::default(),
             timers: RefCell::new(TimerHeap::new()),
             due: RefCell::default(),
             mail: Cell::default(),
@@ -249,24 +255,6 @@ impl Loop {
         }
         Ok(())
     }
-
-    /// Ends the loop, if nothing is left on it.
-    ///
-    /// Dropping a loop does the same without asking. This is for a program that wants to be sure that it has closed
-    /// everything it opened.
-    ///
-    /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::Busy`]) while a handle exists that is not completely
-    /// closed, active or not, or something else keeps the loop alive. The loop comes back unchanged.
-    ///
-    /// libuv: `uv_loop_close`
-    pub fn close(self) -> Result<(), (Loop, io::Error)> {
-        let inner = &self.handle.inner;
-        if inner.is_alive() || !inner.handles.is_empty() || inner.running.get() {
-            return Err((self, Misuse::Busy.into()));
-        }
-        Ok(())
-    }
 }
 
 impl Deref for Loop {
@@ -286,18 +274,6 @@ impl Drop for Loop {
 impl fmt::Debug for Loop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loop").field("alive", &self.is_alive()).finish_non_exhaustive()
-    }
-}
-
-/// For embedding: wait until this descriptor is readable or [`backend_timeout`](LoopHandle::backend_timeout) has
-/// passed, then run the loop with [`RunMode::NoWait`]. Not offered where mio polls with poll(2), which has no
-/// descriptor.
-///
-/// libuv: `uv_backend_fd`
-#[cfg(not(mio_unsupported_force_poll_poll))]
-impl AsFd for Loop {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.registry.as_fd()
     }
 }
 
@@ -413,7 +389,7 @@ impl LoopInner {
             return;
         }
         let mut items = self.mail.take();
-        self.mailbox.take(&mut items);
+        self.mailbox.take(self.limits.posts_per_turn as usize, &mut items);
         let mut notified = self.notified.borrow_mut();
         let earlier = notified.len();
         for item in items.drain(..) {
@@ -442,31 +418,6 @@ impl LoopInner {
             }
             self.run_pending();
             Tasks::run(self, root);
-        }
-    }
-
-    /// Completes the closing of the handles whose close was called before this pass: first closed, first called.
-    fn run_closing(&self) {
-        let count = self.closing.borrow().len();
-        if count == 0 {
-            return;
-        }
-        // Requests that finished before the close are reported before it, too.
-        if !self.pending.is_empty() {
-            let chosen =
-                |owner| self.handles.get(owner).is_some_and(|object| object.core().is_closing());
-            self.run_first_pending(self.pending.bring_forward(chosen));
-        }
-        for _ in 0..count {
-            // It stays in the queue until it is done, so that a panic does not cut its farewell short.
-            let Some(object) = self.closing.borrow().front().map(Rc::clone) else {
-                break;
-            };
-            while object.call_next_request() || object.core().call_waiter() {}
-            object.core().closed();
-            object.drop_callbacks();
-            let done = self.closing.borrow_mut().pop_front();
-            debug_assert!(done.is_some_and(|done| Rc::ptr_eq(&done, &object)));
         }
     }
 

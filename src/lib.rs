@@ -64,7 +64,7 @@
 //! # let client = Tcp::new(&event_loop);
 //! # client.connect(addr);
 //! # client.write("hello");
-//! # let answer = event_loop.block_on(client.read_once())??;
+//! # let answer = event_loop.try_block_on(client.read_once())?;
 //! # assert_eq!(answer.as_deref(), Some(&b"HELLO"[..]));
 //! # client.close();
 //! event_loop.run()?;
@@ -100,13 +100,13 @@
 //! # server.listen_only(1)?;
 //! # let client = Tcp::new(&event_loop);
 //! # client.connect(server.local_addr()?);
-//! # let echoed = event_loop.block_on(async {
+//! # let echoed = event_loop.try_block_on(async {
 //! #     luvio::go(echo(server.accept_next().await?, Duration::from_millis(5)));
 //! #     client.write("hello").await?;
 //! #     let echoed = client.read_once().await?;
 //! #     assert_eq!(client.read_once().await?, None);
 //! #     io::Result::Ok(echoed)
-//! # })??;
+//! # })?;
 //! # assert_eq!(echoed.as_deref(), Some(&b"hello"[..]));
 //! # Ok::<(), io::Error>(())
 //! ```
@@ -122,10 +122,11 @@
 //!    itself: close to be told of the end, drop to be done.
 //! 5. Closing has two steps. The descriptor goes at once, and no event is delivered any more. In the closing phase the
 //!    requests of the handle end with [`Canceled`], then the close itself ends, then the handle's callbacks are dropped.
-//! 6. No event reaches the wrong handle: a key is used again only after the closing phase, and then with another
+//! 6. No event reaches the wrong handle: its key is free for another one from its close callback on, and then has another
 //!    generation.
 //! 7. [`Loop`] owns, [`LoopHandle`] refers. Dropping the loop closes every handle and drops every callback and task; what
-//!    is still held then is safe to use and says that the loop is gone.
+//!    is still held then is safe to use and says that the loop is gone. A task awaits handles of its own loop: no other loop
+//!    is kept running by it.
 //! 8. Cancelling an await releases what it had started, and a read or an accept that is cancelled has taken nothing.
 //!
 //! A panic of a callback leaves [`run`](Loop::run) by unwinding, and the next run goes on behind it. A panic of a task
@@ -167,7 +168,7 @@ pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
 pub use self::error::{Canceled, Misuse, is_canceled};
 pub use self::event_loop::{
-    AliveKind, AliveReason, Builder, Loop, LoopHandle, PostError, Remote, RunMode,
+    AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
 };
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};

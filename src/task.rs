@@ -32,7 +32,7 @@ pub use self::time::{
 
 pub(crate) use self::block_on::{NoRoot, Root};
 pub(crate) use self::run_queue::{TaskKey, Tasks};
-pub(crate) use self::waiting::{Waiting, WaitingTask};
+pub(crate) use self::waiting::{Waiting, WaitingTask, warn_if_elsewhere};
 
 use crate::error::Canceled;
 use crate::event_loop::{LoopHandle, current};
@@ -111,6 +111,9 @@ fn running_loop(function: &str) -> LoopHandle {
 
 impl LoopHandle {
     /// Spawns a task on this loop, which need not be running yet. Otherwise as [`spawn`](crate::spawn()).
+    ///
+    /// A task should await handles of its own loop only. One that awaits a handle of another loop does not keep that one
+    /// running, and waits for ever if nothing else does; the first one is warned of in the log.
     ///
     /// On a loop that is gone the future is dropped, and the [`JoinHandle`] yields [`JoinError::Canceled`].
     #[track_caller]

@@ -13,7 +13,9 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use luvio::{JoinHandle, Misuse, Notifier, Prepare, RunMode, Timer, is_canceled, sleep, yield_now};
+use luvio::{
+    JoinHandle, Loop, Misuse, Notifier, Prepare, RunMode, Tcp, Timer, is_canceled, sleep, yield_now,
+};
 use support::{
     Drops, Journal, check_expectations, expect, misuse, new_loop, turn, watchdog, with_loop,
     with_virtual_loop,
@@ -53,6 +55,41 @@ fn block_on_yields_the_output() {
         };
         assert_eq!(event_loop.block_on(slow).expect("the loop runs"), "an hour later");
         assert_eq!(event_loop.now(), HOUR);
+    });
+}
+
+/// The variant for a future that can fail has one error for both: the future's own, of whatever type the caller uses.
+#[test]
+fn try_block_on_has_one_error() {
+    fn main(event_loop: &Loop) -> Result<u16, Box<dyn std::error::Error>> {
+        event_loop.try_block_on(async {
+            yield_now().await;
+            Ok("7000".parse::<u16>()?)
+        })
+    }
+    with_loop(|event_loop| {
+        assert_eq!(main(event_loop).expect("it is a number"), 7000);
+        let tcp = Tcp::new(event_loop);
+        assert_eq!(misuse(event_loop.try_block_on(tcp.read_once())), Misuse::NotConnected);
+        event_loop.try_block_on(tcp.close()).expect("it can be closed");
+        assert_deadlock(event_loop.try_block_on(pending::<io::Result<()>>()));
+        event_loop.stop();
+        let stopped = main(event_loop).expect_err("it was stopped");
+        assert!(is_canceled(&stopped.downcast::<io::Error>().expect("the loop's own error")));
+    });
+}
+
+/// Its future is named by the place of the call, too.
+#[test]
+fn try_block_on_is_named_by_its_place() {
+    with_loop(|event_loop| {
+        let line = line!() + 1;
+        let place = event_loop.try_block_on(async {
+            yield_now().await;
+            io::Result::Ok(event_loop.alive_because()[0].place)
+        });
+        let place = place.expect("the loop runs");
+        assert_eq!((place.file(), place.line()), (file!(), line));
     });
 }
 

@@ -9,14 +9,17 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use luvio::{Check, Idle, Loop, Notifier, RunMode, Tcp, Timer};
 use mio::unix::SourceFd;
-use support::{DEADLINE, Journal, connected_pair, fill, new_loop, turn, turn_until, watchdog};
+use support::{
+    DEADLINE, Journal, child, connected_pair, fill, is_child, new_loop, turn, turn_until, watchdog,
+};
 
 const ZERO: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -165,6 +168,51 @@ fn descriptor_is_readable_when_a_socket_is() {
     }
 }
 
+/// L-19, L-21: when more sockets are ready than one poll can take, the host is told to come back at once: it gets no new
+/// edge for the others.
+#[test]
+fn sockets_beyond_the_first_batch_are_not_forgotten() {
+    const PAIRS: usize = 1_200;
+    if !is_child() {
+        let test = "sockets_beyond_the_first_batch_are_not_forgotten";
+        let status = child(test, "ulimit -n 4096").status().expect("it can be started");
+        return assert!(status.success());
+    }
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let mut host = Host::of(&event_loop);
+    let read = Rc::new(Cell::new(0));
+    let pairs: Vec<_> = (0..PAIRS)
+        .map(|_| {
+            let (tcp, peer) = connected_pair(&event_loop);
+            let count = Rc::clone(&read);
+            tcp.read_start(move |_, _| count.set(count.get() + 1)).expect("it can be read");
+            (tcp, peer)
+        })
+        .collect();
+    // That all can be written is news, too.
+    while host.wait(ZERO) || event_loop.backend_timeout() == Some(ZERO) {
+        no_wait(&event_loop);
+    }
+    for (_, peer) in &pairs {
+        let mut peer = peer;
+        peer.write_all(b"x").expect("the socket has room");
+    }
+    let mut turns = 0;
+    while read.get() < PAIRS {
+        let timeout = event_loop.backend_timeout();
+        let is_readable = host.wait(timeout.unwrap_or(DEADLINE / 2));
+        assert!(is_readable || timeout == Some(ZERO), "{} of {PAIRS} are served", read.get());
+        no_wait(&event_loop);
+        turns += 1;
+        assert!(turns < 10, "{} of {PAIRS} are served", read.get());
+    }
+    while event_loop.backend_timeout() == Some(ZERO) {
+        no_wait(&event_loop);
+    }
+    assert_eq!(event_loop.backend_timeout(), None);
+}
+
 // ---- other threads ----------------------------------------------------------------------------------------------------
 
 /// L-21, A-02: outside a run, a send, a post or a waker used in another thread makes the descriptor readable, each time
@@ -233,6 +281,28 @@ fn what_arrives_late_in_a_turn_makes_the_descriptor_readable() {
     assert!(is_readable(&event_loop));
     no_wait(&event_loop);
     assert_eq!(calls.get(), 1);
+    assert!(!is_readable(&event_loop));
+}
+
+/// L-21, L-42: closures that one turn has no time for make the descriptor readable when it is over.
+#[test]
+fn closures_left_for_the_next_turn_make_the_descriptor_readable() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::builder().posts_per_turn(1).build().expect("a loop can be made");
+    let calls = Arc::new(AtomicUsize::new(0));
+    let mut host = Host::of(&event_loop);
+    for _ in 0..3 {
+        let calls = Arc::clone(&calls);
+        let posted = event_loop.remote().post(move |_| {
+            calls.fetch_add(1, Ordering::SeqCst);
+        });
+        posted.expect("the loop is there");
+    }
+    for turn in 1..=3 {
+        assert!(host.wait(DEADLINE / 2));
+        no_wait(&event_loop);
+        assert_eq!(calls.load(Ordering::SeqCst), turn);
+    }
     assert!(!is_readable(&event_loop));
 }
 

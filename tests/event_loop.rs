@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use luvio::{
-    Check, Idle, Loop, LoopHandle, Misuse, Notifier, Prepare, Resume, RunMode, Tcp, Timer,
-    await_callback, yield_now,
+    Check, CloseError, Idle, Kind, Loop, LoopHandle, Misuse, Notifier, Prepare, Resume, RunMode,
+    Tcp, Timer, await_callback, yield_now,
 };
 use support::{
     Drops, Journal, connected_pair, expect, misuse, new_loop, watchdog, with_built_loop, with_loop,
@@ -787,18 +787,31 @@ fn close_is_refused_while_a_handle_exists() {
     let _watchdog = watchdog();
     let event_loop = new_loop();
     let timer = Timer::new(&event_loop);
-    let (event_loop, err) = event_loop.close().expect_err("a handle is there");
-    assert_eq!(Misuse::of(&err), Some(Misuse::Busy));
-    assert_eq!(err.kind(), std::io::ErrorKind::ResourceBusy);
-
+    let CloseError(event_loop) = event_loop.close().expect_err("a handle is there");
     timer.close();
-    let (event_loop, _) = event_loop.close().expect_err("it is not completely closed");
+    let CloseError(event_loop) = event_loop.close().expect_err("it is not completely closed");
     let fired = Rc::new(Cell::new(false));
     let hit = Rc::clone(&fired);
     Timer::after(&event_loop, ZERO, move |_| hit.set(true));
     event_loop.run().expect("the loop runs");
     assert!(fired.get());
     event_loop.close().expect("nothing is left");
+}
+
+/// L-31: in a function that returns an `io::Result`, `?` turns the refusal into the misuse that it is.
+#[test]
+fn refused_close_fits_the_question_mark() {
+    fn close(event_loop: Loop) -> std::io::Result<()> {
+        event_loop.close()?;
+        Ok(())
+    }
+    let event_loop = new_loop();
+    let timer = Timer::new(&event_loop);
+    let err = event_loop.close().expect_err("a handle is there");
+    assert_eq!(err.to_string(), Misuse::Busy.to_string());
+    assert_eq!(misuse(close(err.0)), Misuse::Busy);
+    assert_eq!(misuse(timer.again()), Misuse::LoopGone, "the loop was dropped");
+    close(new_loop()).expect("nothing is on it");
 }
 
 /// L-34, L-36: walk shows every handle that is not completely closed, in the order of creation.
@@ -821,6 +834,103 @@ fn walk_shows_the_handles_in_the_order_of_their_creation() {
     assert_eq!(seen(), ["check", "tcp"]);
     let _idle = Idle::new(&event_loop);
     assert_eq!(seen(), ["check", "tcp", "idle"], "whatever slot it has");
+}
+
+/// L-36, H-08: in its close callback a handle is gone: it is not shown any more, and does not keep the loop alive. Others
+/// that are being closed are and do.
+#[test]
+fn handle_is_gone_in_its_close_callback() {
+    with_loop(|event_loop| {
+        let called = expect(3);
+        let timers: Vec<Timer> = (0..3).map(|_| Timer::new(event_loop)).collect();
+        for (index, timer) in timers.iter().enumerate() {
+            let (called, event_loop) = (called.clone(), event_loop.handle().clone());
+            timer.close().then(move |_| {
+                called.hit();
+                let left = 2 - index;
+                let mut shown = 0;
+                event_loop.walk(|handle| {
+                    assert!(handle.is_closing());
+                    shown += 1;
+                });
+                assert_eq!(shown, left);
+                assert_eq!(event_loop.alive_because().len(), left);
+                assert_eq!(event_loop.is_alive(), left > 0);
+            });
+        }
+    });
+}
+
+/// L-36, H-17: with several requests for its close, a handle is gone from the first of their callbacks on; one that is
+/// asked for there is over already, and calls back in the next pending pass.
+#[test]
+fn handle_is_gone_in_the_first_of_its_close_callbacks() {
+    with_loop(|event_loop| {
+        let journal = Journal::new();
+        let timer = Timer::new(event_loop);
+        for what in ["first", "second"] {
+            let (notes, again) = (journal.clone(), timer.clone());
+            timer.close().then(move |_| {
+                notes.note(what);
+                let event_loop = again.event_loop();
+                event_loop.walk(|handle| assert_eq!(handle.kind(), Kind::Check));
+                let later = notes.clone();
+                let late = again.close();
+                assert!(late.is_finished());
+                late.then(move |_| later.note(format!("after the {what}")));
+            });
+        }
+        let notes = journal.clone();
+        Check::new(event_loop).close().then(move |_| notes.note("another handle"));
+        event_loop.run().expect("the loop runs");
+        journal.assert_is(&[
+            "first",
+            "second",
+            "another handle",
+            "after the first",
+            "after the second",
+        ]);
+    });
+}
+
+/// L-31, L-36, L-40: a close callback that panics leaves a handle that is not completely closed: what is left of its
+/// farewell keeps the loop alive, for a reason, and comes in the next run, or is dropped with the loop.
+#[test]
+fn handle_whose_close_callback_panicked_is_not_completely_closed() {
+    for drop_it in [false, true] {
+        let _watchdog = watchdog();
+        let event_loop = new_loop();
+        let (journal, drops) = (Journal::new(), Drops::new());
+        let timer = Timer::new(&event_loop);
+        let token = drops.token();
+        timer.start(HOUR, ZERO, move |_| token.keep()).expect("a new timer can be started");
+        timer.close().then(|_| panic!("on purpose"));
+        let (notes, token) = (journal.clone(), drops.token());
+        let canceler = timer.close().then(move |_| {
+            token.keep();
+            notes.note("closed");
+        });
+        let mut awaited = timer.close();
+        assert!(support::poll(&mut awaited).is_pending());
+        support::panic_text(|| event_loop.run());
+        assert!(event_loop.is_alive());
+        let reasons = event_loop.alive_because();
+        assert_eq!((reasons.len(), reasons[0].state.as_str()), (1, "closing"));
+        let event_loop = event_loop.close().expect_err("it is not done").0;
+        assert_eq!(drops.count(), 0);
+        if drop_it {
+            drop(event_loop);
+            journal.assert_is(&[]);
+            assert!(luvio::is_canceled(&support::ready(&mut awaited).expect_err("it is gone")));
+        } else {
+            event_loop.run().expect("the loop runs");
+            journal.assert_is(&["closed"]);
+            support::ready(&mut awaited).expect("it is closed");
+            assert!(event_loop.close().is_ok());
+        }
+        assert_eq!(drops.count(), 2);
+        drop(canceler);
+    }
 }
 
 /// L-35: the visitor may close any handle and make new ones, which this walk does not show.

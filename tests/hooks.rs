@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use luvio::{Check, Idle, Loop, LoopHandle, Misuse, Notifier, Prepare, RunMode, Tcp, Timer};
 use support::{
-    Drops, Journal, expect, misuse, new_loop, refusing_addr, watchdog, with_loop, with_virtual_loop,
+    Drops, Journal, connected_pair, expect, misuse, new_loop, refusing_addr, watchdog, with_loop,
+    with_virtual_loop,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -294,6 +295,26 @@ fn lone_prepare_or_check_keeps_the_loop_alive_and_asleep() {
     check.start(|_| {}).expect("it can be started");
     assert!(event_loop.is_alive());
     assert_eq!(event_loop.backend_timeout(), None);
+}
+
+/// W-11: beside a connection that nobody reads there is one turn more, for the news that it can be written.
+#[test]
+fn check_beside_an_unread_connection_gets_one_turn_more() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let calls = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&calls);
+    let check = Check::new(&event_loop);
+    check.start(move |_| counter.set(counter.get() + 1)).expect("it can be started");
+    let (_tcp, _peer) = connected_pair(&event_loop);
+    for expected in [2, 3] {
+        let timer = Timer::after(&event_loop, Duration::from_millis(20), |timer| {
+            timer.event_loop().stop();
+        });
+        event_loop.run().expect("the loop runs");
+        assert!(!timer.is_active());
+        assert!(calls.get() <= expected, "{} turns while nothing happened", calls.get());
+    }
 }
 
 /// W-12: a timer that is started in check counts from this turn's clock.

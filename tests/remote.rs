@@ -9,11 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use luvio::{AliveKind, Check, LoopHandle, Misuse, Notifier, Remote, RunMode, Timer};
-use support::{new_loop, turn, turn_until, watchdog, with_loop};
+use luvio::{AliveKind, Check, CloseError, Loop, LoopHandle, Notifier, Remote, RunMode, Timer};
+use support::{new_loop, showing_waker, turn, turn_until, watchdog, with_built_loop, with_loop};
 
 thread_local! {
     /// What closures noted, each on the thread where it ran.
@@ -121,8 +122,7 @@ fn posted_closure_keeps_the_loop_alive_until_it_has_run() {
     .join()
     .expect("it ends");
     assert!(event_loop.is_alive());
-    let (event_loop, err) = event_loop.close().expect_err("closures are waiting");
-    assert_eq!(Misuse::of(&err), Some(Misuse::Busy));
+    let CloseError(event_loop) = event_loop.close().expect_err("closures are waiting");
     event_loop.run().expect("the loop runs");
     assert_eq!(noted(), ["first", "second", "timer"]);
     assert!(!event_loop.is_alive());
@@ -169,6 +169,97 @@ fn closure_may_post_the_next_one() {
     event_loop.run().expect("the loop runs");
     assert_eq!(noted().len(), 101);
     assert!(turns.get() >= 100, "a closure that posts another waits for the next turn");
+}
+
+/// Posts closures that note their numbers.
+fn post_numbers(remote: &Remote, count: usize) {
+    for number in 0..count {
+        post(remote, move |_| note(&number.to_string()));
+    }
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+/// L-42: of a burst of closures so many run in a turn, and the rest in the next ones, in order. Timers have their turn in
+/// between, and the loop does not sleep before the last one has run.
+#[test]
+fn burst_of_closures_is_spread_over_turns() {
+    with_built_loop(Loop::builder().posts_per_turn(10), |event_loop| {
+        let remote = event_loop.remote();
+        post(&remote, |event_loop| {
+            note("0");
+            Timer::after(event_loop, Duration::ZERO, |_| note("timer"));
+        });
+        (1..30).for_each(|number| post(&remote, move |_| note(&number.to_string())));
+        let check = Check::new(event_loop);
+        check.start(|_| note("check")).expect("a new handle can be started");
+        check.unref();
+        event_loop.run().expect("the loop runs");
+        check.close();
+        let turns = [numbers(0..10), numbers(10..20), numbers(20..30)];
+        let [first, second, third] = turns.map(|turn| turn.join(" "));
+        let expected = format!("{first} check timer {second} check {third} check");
+        assert_eq!(noted().join(" "), expected);
+    });
+}
+
+/// L-42: as many as are posted one after the other by themselves are 64 a turn, unless the builder says otherwise.
+#[test]
+fn sixty_four_closures_run_in_a_turn() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    post_numbers(&event_loop.remote(), 2_000);
+    for turn in 1..=2_000_usize.div_ceil(64) {
+        event_loop.run_mode(RunMode::NoWait).expect("the loop runs");
+        assert_eq!(NOTED.with_borrow(Vec::len), (turn * 64).min(2_000));
+    }
+    assert_eq!(noted(), numbers(0..2_000));
+    assert!(!event_loop.is_alive());
+}
+
+/// L-42: notifiers and wakes of tasks do not wait behind closures.
+#[test]
+fn notifiers_and_wakes_do_not_wait_behind_closures() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::builder().posts_per_turn(1).build().expect("a loop can be made");
+    let waker = Rc::default();
+    event_loop.go(showing_waker(&waker));
+    turn(&event_loop);
+    let first: Waker = waker.take().expect("the task was polled");
+    let notifier = Notifier::new(&event_loop, |_| note("notified")).expect("it can be made");
+    let (remote, sender) = (event_loop.remote(), notifier.sender());
+    let other = thread::spawn(move || {
+        post_numbers(&remote, 3);
+        sender.send().expect("it is open");
+        first.wake();
+    });
+    other.join().expect("it ends");
+    event_loop.run_mode(RunMode::NoWait).expect("the loop runs");
+    assert_eq!(noted(), ["notified", "0"]);
+    assert!(waker.take().is_some(), "the task was polled again");
+}
+
+/// L-42, L-04: closures that wait for a later turn keep the loop alive, are reasons to run, and are dropped with it.
+#[test]
+fn closures_that_wait_for_a_later_turn_are_not_forgotten() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::builder().posts_per_turn(2).build().expect("a loop can be made");
+    let drops = Arc::new(AtomicUsize::new(0));
+    for number in 0..5 {
+        let token = Token(Arc::clone(&drops));
+        post(&event_loop.remote(), move |_| {
+            token.keep();
+            note(&number.to_string());
+        });
+    }
+    assert!(event_loop.run_mode(RunMode::NoWait).expect("the loop runs"));
+    assert_eq!(noted(), ["0", "1"]);
+    assert_eq!(event_loop.alive_because().len(), 3);
+    assert_eq!(event_loop.backend_timeout(), Some(Duration::ZERO));
+    drop(event_loop);
+    assert_eq!((drops.load(Ordering::SeqCst), noted().len()), (5, 0));
 }
 
 /// When the loop is gone the closure comes back, whole, and the error says so.

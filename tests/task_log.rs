@@ -12,9 +12,10 @@ use std::panic::panic_any;
 use std::sync::Once;
 use std::time::Duration;
 
+use futures_lite::future;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use luvio::{Loop, yield_now};
-use support::{turn, watchdog};
+use luvio::{Loop, Notifier, yield_now};
+use support::{connected_pair, turn, watchdog};
 
 thread_local! {
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
@@ -260,4 +261,31 @@ fn slow_task_is_named() {
         panic!("not one warning: {lines:?}");
     };
     assert!(text.contains("task") && text.contains(&format!("{}:{line}:", file!())), "{text}");
+}
+
+/// A future of a handle that waits on another loop than the handle's own is likely to wait for ever, since its own loop
+/// does not know of it: this is said, once.
+#[test]
+fn handle_awaited_on_another_loop_is_warned_of_once() {
+    let _watchdog = watchdog();
+    let home = logged_loop();
+    let (tcp, _peer) = connected_pair(&home);
+    let notifier = Notifier::wake_only(&home).expect("a notifier can be made");
+    notifier.unref();
+    // On its own loop, by whatever waker, it is all right.
+    let (own, other) = (tcp.clone(), logged_loop());
+    let waiting = home.spawn(async move { future::or(own.read_once(), pending()).await.is_ok() });
+    turn(&home);
+    waiting.abort();
+    turn(&home);
+    assert!(!home.is_alive());
+    assert_eq!(LINES.take(), []);
+
+    other.go(async move { tcp.read_once().await.map(drop) });
+    other.go(async move { notifier.notified().await });
+    turn(&other);
+    assert!(!home.is_alive(), "it does not know that somebody waits");
+    let lines = LINES.take();
+    let [(Level::Warn, text)] = &lines[..] else { panic!("not one warning: {lines:?}") };
+    assert!(text.contains("another loop"), "{text}");
 }

@@ -152,7 +152,7 @@ fn timer_that_becomes_due_during_the_pass_waits() {
     journal.assert_is(&["slow", "late"]);
 }
 
-/// T-22: the remaining time, by the cached clock: zero when overdue or not running.
+/// T-22: the remaining time, by the cached clock: zero when overdue, after it fired, and if it was never started.
 #[test]
 fn due_in_is_the_time_that_is_left() {
     with_virtual_loop(|event_loop| {
@@ -169,6 +169,26 @@ fn due_in_is_the_time_that_is_left() {
         assert_eq!(Timer::new(event_loop).due_in(), ZERO);
         timer.close();
     });
+}
+
+/// T-22: a timer that was stopped says what would be left, until it is started again.
+#[test]
+fn stopped_timer_says_what_would_be_left() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::builder().virtual_clock().build().expect("a loop can be made");
+    let timer = start(&event_loop, ms(10), ms(4), |_| panic!("it was stopped"));
+    event_loop.advance(ms(3)).expect("the loop runs");
+    timer.stop();
+    assert!(!timer.is_active());
+    assert_eq!(timer.due_in(), ms(7));
+    event_loop.advance(ms(2)).expect("the loop runs");
+    assert_eq!(timer.due_in(), ms(5));
+    event_loop.advance(ms(100)).expect("the loop runs");
+    assert_eq!(timer.due_in(), ZERO);
+    timer.again().expect("it was started");
+    assert_eq!(timer.due_in(), ms(4));
+    drop(event_loop);
+    assert_eq!(timer.due_in(), ZERO, "the loop is gone");
 }
 
 /// T-22: an overdue timer has no time left.
@@ -242,6 +262,30 @@ fn timer_counts_from_the_cached_clock() {
         .expect("it starts");
     event_loop.run_mode(RunMode::NoWait).expect("the loop runs");
     journal.assert_is(&["due already"]);
+}
+
+/// T-25, L-17: outside a run, before the first one and between two, whoever starts a timer reads the clock: it counts from
+/// then, not from when the loop looked last, and `now`, `due_in` and `backend_timeout` agree with that.
+#[test]
+fn timer_started_outside_a_run_counts_from_now() {
+    let _watchdog = watchdog();
+    let event_loop = Loop::new().expect("a loop can be made");
+    let timer = Timer::new(&event_loop);
+    let start = || timer.start(ms(3), ms(3), |_| {}).expect("a timer can be started");
+    let again = || timer.again().expect("it was started");
+    let after = || drop(Timer::after(&event_loop, ms(3), |_| {}));
+    let starts: [&dyn Fn(); 3] = [&start, &again, &after];
+    for start in starts {
+        let (before, begin) = (event_loop.now(), Instant::now());
+        while begin.elapsed() < ms(4) {}
+        assert_eq!(event_loop.now(), before, "nobody has asked for the time");
+        start();
+        assert!(event_loop.now() >= before + ms(4));
+        assert_eq!(event_loop.backend_timeout(), Some(ms(3)));
+        assert!(!timer.is_active() || timer.due_in() == ms(3));
+        timer.stop();
+        event_loop.run_mode(RunMode::NoWait).expect("the loop runs");
+    }
 }
 
 // ---- order ----------------------------------------------------------------------------------------------------------

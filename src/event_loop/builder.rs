@@ -13,6 +13,7 @@ pub(crate) struct Limits {
     pub(crate) writes_per_turn: u32,
     pub(crate) accepts_per_turn: u32,
     pub(crate) tasks_per_turn: u32,
+    pub(crate) posts_per_turn: u32,
     pub(crate) high_water: usize,
     pub(crate) slow_callback: Option<Duration>,
     pub(crate) virtual_clock: bool,
@@ -31,6 +32,8 @@ impl Default for Limits {
             accepts_per_turn: 64,
             // So that tasks which wake each other for ever still let sockets and timers have their turn.
             tasks_per_turn: 256,
+            // Each may be work for which another thread needs the loop. A poll is cheap beside so many.
+            posts_per_turn: 64,
             // What a socket buffer holds by default, again.
             high_water: 64 * 1024,
             slow_callback: None,
@@ -96,6 +99,14 @@ impl Builder {
         self
     }
 
+    /// How many closures that other threads [posted](crate::Remote::post) run in one turn. 64 by default; at least 1.
+    ///
+    /// What is left runs in the next turns, which then do not sleep.
+    pub fn posts_per_turn(mut self, posts: u32) -> Builder {
+        self.limits.posts_per_turn = posts.max(1);
+        self
+    }
+
     /// How many bytes a stream may have queued before [`needs_drain`](crate::Tcp::needs_drain) says so. 64 KiB by
     /// default; each stream can [set its own](crate::Tcp::set_high_water).
     pub fn high_water(mut self, bytes: usize) -> Builder {
@@ -112,9 +123,18 @@ impl Builder {
 
     /// Gives the loop a clock that stands still and jumps to the next timer when there is nothing else to do.
     ///
-    /// A program with a day of timers then runs in a moment, and a test of time is exact. While something is active that
-    /// the outside can finish (a socket, a notifier, a signal), the loop first waits up to 5 ms of real time for it.
-    /// Without any timer it blocks as always.
+    /// A program with a day of timers then runs in a moment, and a test of time is exact. A test that wants to look
+    /// between two moments moves the clock itself, with [`advance`](Loop::advance).
+    ///
+    /// - While something is active that the outside can finish (a socket, a notifier, a signal), the loop first waits for
+    ///   it, up to 5 ms of real time in all for each move of the clock. An outside that needs longer is overtaken: give it
+    ///   no timers to race with, or move the clock by hand.
+    /// - Another thread that will wake a task, by a channel or a [`Remote`](crate::Remote), is nothing that the loop knows
+    ///   of, and so it is not waited for. An active [`Notifier`](crate::Notifier) is.
+    /// - While an idle handle is active or a task wakes itself again and again, there is always something to do, and the
+    ///   clock stands still. It does so in [`NoWait`](crate::RunMode::NoWait) runs, too.
+    /// - The pauses that luvio makes itself, such as a listener's that has run out of descriptors, are timers like others.
+    /// - Without any timer that ever fires, the loop blocks as always.
     pub fn virtual_clock(mut self) -> Builder {
         self.limits.virtual_clock = true;
         self

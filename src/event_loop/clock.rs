@@ -1,13 +1,17 @@
 //! What time it is for the loop: a cached `now`, real or virtual.
 //!
 //! Time is counted in whole nanoseconds since the loop was made, in a `u64` that lasts for 584 years. Everything that
-//! could go beyond saturates, so that an absurd delay means "never" instead of "at once".
+//! could go beyond saturates at [`NEVER`], which no clock reaches, so that an absurd delay means just that instead of "at
+//! once".
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Nanoseconds since the loop was made.
 pub(crate) type Nanos = u64;
+
+/// The end of time: a deadline that does not come. Nobody waits for it, and a virtual clock does not go there.
+pub(crate) const NEVER: Nanos = Nanos::MAX;
 
 /// The longest time the kernel is asked to sleep in one go: the millisecond count has to fit a C `int`.
 const LONGEST_SLEEP: Duration = Duration::from_millis(i32::MAX as u64);
@@ -69,6 +73,7 @@ impl Clock {
     /// Moves a virtual clock forward to `due`.
     pub(crate) fn jump_to(&self, due: Nanos) {
         debug_assert!(self.is_virtual, "only a virtual clock jumps");
+        debug_assert!(due < NEVER, "nobody comes back from the end of time");
         self.now.set(due.max(self.now.get()));
     }
 
@@ -79,7 +84,17 @@ impl Clock {
 
 /// `duration` in nanoseconds, or the end of time.
 pub(crate) fn saturating_nanos(duration: Duration) -> Nanos {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    Nanos::try_from(duration.as_nanos()).unwrap_or(NEVER)
+}
+
+/// What [`saturating_nanos`] was given: the end of time is as far away as a duration can say.
+pub(crate) fn duration_of(nanos: Nanos) -> Duration {
+    if nanos == NEVER { Duration::MAX } else { Duration::from_nanos(nanos) }
+}
+
+/// The time from `now` to `due`: nothing if that is past, and without an end if it never comes.
+pub(crate) fn time_left(now: Nanos, due: Nanos) -> Nanos {
+    if due == NEVER { NEVER } else { due.saturating_sub(now) }
 }
 
 /// How long the kernel may sleep until `due`. mio rounds it up to whole milliseconds, so a timer is never early.
@@ -93,8 +108,16 @@ mod tests {
 
     #[test]
     fn a_duration_beyond_the_range_saturates() {
-        assert_eq!(saturating_nanos(Duration::MAX), u64::MAX);
+        assert_eq!(saturating_nanos(Duration::MAX), NEVER);
         assert_eq!(saturating_nanos(Duration::from_nanos(7)), 7);
+        assert_eq!(duration_of(NEVER), Duration::MAX);
+        assert_eq!(duration_of(7), Duration::from_nanos(7));
+    }
+
+    #[test]
+    fn the_end_of_time_does_not_come_nearer() {
+        assert_eq!(time_left(5, NEVER), NEVER);
+        assert_eq!((time_left(5, 8), time_left(8, 5)), (3, 0));
     }
 
     #[test]

@@ -9,7 +9,8 @@ impl LoopInner {
         self.id.retire();
         // Whatever is dropped from here on may run destructors of the user. They meet a loop that is gone and handles that
         // are closed, all of them, and so cannot add anything. Nothing is borrowed while they run.
-        let handles = self.handles.snapshot();
+        let mut handles = self.handles.snapshot();
+        handles.extend(self.half_closed());
         for object in &handles {
             object.core().dispose();
         }

@@ -38,15 +38,16 @@ impl LoopHandle {
         !self.is_gone() && self.inner.is_alive()
     }
 
-    /// The time since the loop was made, as of the last time that the loop looked at the clock. It does not move while
-    /// callbacks run.
+    /// The time since the loop was made, as of the last time that the loop looked at the clock: it does not move while
+    /// callbacks run, nor between runs unless a timer is started or [`update_time`](LoopHandle::update_time) called.
     ///
     /// libuv: `uv_now`
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.inner.clock.now())
     }
 
-    /// Reads the clock, so that [`now`](LoopHandle::now) is right after a callback that took long.
+    /// Reads the clock, so that [`now`](LoopHandle::now) is right after a callback that took long. A
+    /// [virtual clock](crate::Builder::virtual_clock) stands still.
     ///
     /// libuv: `uv_update_time`
     pub fn update_time(&self) {
@@ -56,18 +57,22 @@ impl LoopHandle {
     /// How long the next poll may sleep: zero if there is something to do at once or nothing to wait for, otherwise until the
     /// next timer is due; `None` is without limit.
     ///
+    /// It counts from the cached clock: a host that has done other things since the loop ran calls
+    /// [`update_time`](LoopHandle::update_time) before. Whether there is anything to wait for says
+    /// [`is_alive`](LoopHandle::is_alive).
+    ///
     /// libuv: `uv_backend_timeout`
     pub fn backend_timeout(&self) -> Option<Duration> {
         let inner = &self.inner;
-        if !self.is_gone() && inner.may_sleep() {
+        if !self.is_gone() && inner.may_sleep() && !inner.mailbox.has_posts() {
             inner.time_to_next_timer(|| inner.clock.now())
         } else {
             Some(Duration::ZERO)
         }
     }
 
-    /// Shows each handle that is not completely closed to `visit`, inside this call, in the order of creation. `visit` may
-    /// close any handle and make new ones, which are not visited.
+    /// Shows each handle that is not completely closed to `visit`, inside this call, in the order of creation. In its close
+    /// callback a handle is gone already. `visit` may close any handle and make new ones, which are not visited.
     ///
     /// libuv: `uv_walk`
     pub fn walk(&self, mut visit: impl FnMut(&dyn Handle)) {
@@ -120,7 +125,7 @@ impl LoopHandle {
         if self.is_gone() {
             return reasons;
         }
-        for object in inner.handles.snapshot() {
+        for object in inner.handles.snapshot().into_iter().chain(inner.half_closed()) {
             object.report(&mut reasons);
         }
         inner.tasks.report(&mut reasons);

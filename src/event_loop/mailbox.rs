@@ -5,6 +5,7 @@
 //! sleep costs at most one system call however many threads send. Outside a run the loop counts as asleep: a host that
 //! embeds it waits on its descriptor.
 
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -31,17 +32,26 @@ pub(crate) enum Item {
     Wake(TaskKey),
 }
 
+/// What has arrived and was not taken yet.
+#[derive(Default)]
+struct Mail {
+    /// Notifications and wakes, which are all taken at once.
+    calls: Vec<Item>,
+    /// Closures, of which some may stay for later turns.
+    posts: VecDeque<Post>,
+}
+
 /// Shared by the loop and by everything that may cross threads.
 pub(crate) struct Mailbox {
     /// `None` once the loop is gone: whoever still holds a sender then holds no descriptor.
     waker: RwLock<Option<mio::Waker>>,
     awake: AtomicBool,
-    /// True while `items` holds something. Read without the lock, written with it.
+    /// True while `mail` holds something. Read without the lock, written with it.
     filled: AtomicBool,
     /// Closures posted and not yet taken: each keeps the loop alive.
     posts: AtomicUsize,
     /// `None` once the loop is gone.
-    items: Mutex<Option<Vec<Item>>>,
+    mail: Mutex<Option<Mail>>,
 }
 
 impl Mailbox {
@@ -51,7 +61,7 @@ impl Mailbox {
             awake: AtomicBool::new(false),
             filled: AtomicBool::new(false),
             posts: AtomicUsize::new(0),
-            items: Mutex::new(Some(Vec::new())),
+            mail: Mutex::new(Some(Mail::default())),
         }
     }
 
@@ -61,11 +71,14 @@ impl Mailbox {
     pub(crate) fn send(&self, item: Item) -> Result<(), Item> {
         match self.lock().as_mut() {
             None => return Err(item),
-            Some(items) => {
-                if let Item::Post(_) = item {
-                    self.posts.fetch_add(1, Ordering::SeqCst);
+            Some(mail) => {
+                match item {
+                    Item::Post(post) => {
+                        mail.posts.push_back(post);
+                        self.posts.store(mail.posts.len(), Ordering::SeqCst);
+                    }
+                    Item::Notify(_) | Item::Wake(_) => mail.calls.push(item),
                 }
-                items.push(item);
                 self.filled.store(true, Ordering::SeqCst);
             }
         }
@@ -115,18 +128,20 @@ impl Mailbox {
         }
     }
 
-    /// Moves everything that arrived into `taken`, which must be empty and whose room is used for what comes next.
-    pub(crate) fn take(&self, taken: &mut Vec<Item>) {
+    /// Moves what arrived into `taken`, which must be empty and whose room is used for what comes next: everything but the
+    /// closures beyond the first `most_posts`, which stay for the next turn.
+    pub(crate) fn take(&self, most_posts: usize, taken: &mut Vec<Item>) {
         debug_assert!(taken.is_empty());
         if !self.filled.load(Ordering::SeqCst) {
             return;
         }
-        let mut items = self.lock();
-        self.filled.store(false, Ordering::SeqCst);
-        self.posts.store(0, Ordering::SeqCst);
-        if let Some(items) = items.as_mut() {
-            std::mem::swap(items, taken);
-        }
+        let mut mail = self.lock();
+        let Some(Mail { calls, posts }) = mail.as_mut() else { return };
+        std::mem::swap(calls, taken);
+        let count = posts.len().min(most_posts);
+        taken.extend(posts.drain(..count).map(Item::Post));
+        self.posts.store(posts.len(), Ordering::SeqCst);
+        self.filled.store(!posts.is_empty(), Ordering::SeqCst);
     }
 
     pub(crate) fn is_filled(&self) -> bool {
@@ -140,12 +155,7 @@ impl Mailbox {
 
     /// Where the waiting closures were posted.
     pub(crate) fn post_places(&self) -> Vec<&'static Location<'static>> {
-        let items = self.lock();
-        let posts = items.iter().flatten().filter_map(|item| match item {
-            Item::Post(post) => Some(post.place),
-            Item::Notify(_) | Item::Wake(_) => None,
-        });
-        posts.collect()
+        self.lock().iter().flat_map(|mail| &mail.posts).map(|post| post.place).collect()
     }
 
     /// The loop is gone: nothing is taken any more. What lies here is handed out, to be dropped without the lock.
@@ -153,11 +163,13 @@ impl Mailbox {
         self.filled.store(false, Ordering::SeqCst);
         self.posts.store(0, Ordering::SeqCst);
         self.waker.write().unwrap_or_else(PoisonError::into_inner).take();
-        self.lock().take()
+        let Mail { mut calls, posts } = self.lock().take()?;
+        calls.extend(posts.into_iter().map(Item::Post));
+        Some(calls)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Item>>> {
-        // Nothing that can panic runs under the lock except an allocation; the list is whole in any case.
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Mail>> {
+        // Nothing that can panic runs under the lock except an allocation; the lists are whole in any case.
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

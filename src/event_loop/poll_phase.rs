@@ -6,10 +6,7 @@ use std::time::Duration;
 use log::trace;
 
 use super::clock::sleep_until;
-use super::{LoopInner, Nanos, saturating_nanos};
-
-/// How long a virtual clock waits in real time for what the outside may still bring.
-const VIRTUAL_PATIENCE: Duration = Duration::from_millis(5);
+use super::{LoopInner, NEVER, Nanos, TimerKey, saturating_nanos};
 
 impl LoopInner {
     /// Waits for events as long as there is nothing else to do, then reads the clock.
@@ -46,7 +43,7 @@ impl LoopInner {
                 return Ok(true);
             }
             let now = self.clock.fresh();
-            if self.timers.borrow_mut().next_due().is_some_and(|due| due <= now) {
+            if self.next_due().is_some_and(|due| due <= now) {
                 return Ok(true);
             }
             if now >= end {
@@ -57,12 +54,12 @@ impl LoopInner {
     }
 
     /// True if something is active that the outside can bring to life.
-    fn waits_for_the_outside(&self) -> bool {
+    pub(super) fn waits_for_the_outside(&self) -> bool {
         self.outside.get() + self.requests.get() > 0
     }
 
     /// A poll that other threads can interrupt. True if there are events or something arrived.
-    fn sleep(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
+    pub(super) fn sleep(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
         let polled = if self.mailbox.fall_asleep() {
             self.poller.wait(timeout)
         } else {
@@ -72,26 +69,6 @@ impl LoopInner {
         polled.map(|any| any || self.mailbox.is_filled())
     }
 
-    /// The virtual clock's sleep: look; be patient if the outside may still bring something; then jump.
-    fn sleep_virtually(&self) -> io::Result<()> {
-        let next = self.timers.borrow_mut().next_due();
-        let is_due = next.is_some_and(|due| due <= self.clock.now());
-        if self.sleep(|| Some(Duration::ZERO))? || is_due {
-            return Ok(());
-        }
-        if next.is_some()
-            && self.waits_for_the_outside()
-            && self.sleep(|| Some(VIRTUAL_PATIENCE))?
-        {
-            return Ok(());
-        }
-        match next {
-            Some(due) => self.clock.jump_to(due),
-            None => drop(self.sleep(|| None)?),
-        }
-        Ok(())
-    }
-
     /// True if nothing that is ready has to be looked after, and there is something to wait for.
     pub(super) fn may_sleep(&self) -> bool {
         let has_work = self.stopping.get()
@@ -99,6 +76,7 @@ impl LoopInner {
             || self.tasks.has_ready()
             || !self.idle.is_empty()
             || self.poller.has_undelivered()
+            || self.poller.may_have_more()
             || !self.closing.borrow().is_empty()
             || !self.resuming.borrow().is_empty()
             || !self.late.borrow().is_empty()
@@ -109,6 +87,15 @@ impl LoopInner {
 
     /// How long it is until the next timer. The clock is read only if there is one.
     pub(super) fn time_to_next_timer(&self, now: impl FnOnce() -> Nanos) -> Option<Duration> {
-        self.timers.borrow_mut().next_due().map(|due| sleep_until(now(), due))
+        self.next_due().map(|due| sleep_until(now(), due))
+    }
+
+    fn next_due(&self) -> Option<Nanos> {
+        self.next_timer().map(|(due, _)| due)
+    }
+
+    /// The next timer, and when it is due. One that never is counts as none.
+    pub(super) fn next_timer(&self) -> Option<(Nanos, TimerKey)> {
+        self.timers.borrow_mut().next().filter(|&(due, _)| due < NEVER)
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Poller {
     batch: Cell<Option<Batch>>,
     /// True while the batch holds events that were not delivered, because a callback panicked.
     unfinished: Cell<bool>,
+    /// True if the batch was full, so that the kernel may have more.
+    was_full: Cell<bool>,
 }
 
 impl Poller {
@@ -35,6 +37,7 @@ impl Poller {
             poll: RefCell::new(Some(poll)),
             batch: Cell::new(Some(batch)),
             unfinished: Cell::new(false),
+            was_full: Cell::new(false),
         };
         Ok((poller, Arc::new(Mailbox::new(waker))))
     }
@@ -60,12 +63,19 @@ impl Poller {
         let any = !batch.events.is_empty();
         self.batch.set(Some(batch));
         self.unfinished.set(any);
+        self.was_full.set(false);
         polled.map(|()| any)
     }
 
     /// True if events of the last poll wait to be delivered.
     pub(crate) fn has_undelivered(&self) -> bool {
         self.unfinished.get()
+    }
+
+    /// True if the last poll left no room for events that there may be beside those it brought. The kernel tells whoever
+    /// polls the selector of news only, not of these.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.was_full.get()
     }
 
     /// Hands the events of the last poll to `each`. If it panics, the next call goes on behind the event that did it.
@@ -89,6 +99,7 @@ impl Poller {
             each(event);
         }
         self.unfinished.set(false);
+        self.was_full.set(*delivered == EVENTS_PER_POLL);
     }
 
     /// Runs `f` with the registry by which sources are registered; an error if the loop is gone.

@@ -35,7 +35,7 @@ impl Remote {
     }
 
     /// Calls `f` on the loop's thread, in the next pending pass after it arrived. Closures of one thread run in the
-    /// order in which they were posted.
+    /// order in which they were posted; of many, so many [a turn](crate::Builder::posts_per_turn).
     ///
     /// # Errors
     /// [`PostError`] if the loop is gone. It holds the closure.

@@ -30,6 +30,15 @@ impl LoopInner {
         })
     }
 
+    /// The time from which a timer counts that is started now: the cached one, which is old if no run looks after it.
+    #[inline]
+    pub(crate) fn time_of_start(&self) -> Nanos {
+        if !self.running.get() {
+            self.clock.update();
+        }
+        self.clock.now()
+    }
+
     /// Starts a timer; it is kept alive until it expires or is disarmed.
     pub(crate) fn arm(&self, due: Nanos, timer: Rc<dyn Expire>) -> TimerKey {
         self.timers.borrow_mut().insert(due, timer)

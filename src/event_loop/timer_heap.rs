@@ -48,6 +48,11 @@ impl Entry {
     fn before(&self, other: &Entry) -> bool {
         self.rank() < other.rank()
     }
+
+    #[inline]
+    fn key(&self) -> TimerKey {
+        TimerKey { sequence: self.sequence, slot: self.slot }
+    }
 }
 
 /// What a slot is used for.
@@ -152,11 +157,11 @@ impl<T> TimerHeap<T> {
         armed.value.as_ref().filter(|_| armed.sequence == key.sequence)
     }
 
-    /// When the next timer is due that [`collect_due`](TimerHeap::collect_due) has not taken yet.
-    pub(crate) fn next_due(&mut self) -> Option<Nanos> {
+    /// When the next timer is due that [`collect_due`](TimerHeap::collect_due) has not taken yet, and which one it is.
+    pub(crate) fn next(&mut self) -> Option<(Nanos, TimerKey)> {
         while let Some(&top) = self.heap.first() {
             if self.states[top.slot as usize] == State::Waiting {
-                return Some(top.due);
+                return Some((top.due, top.key()));
             }
             self.pop();
             self.release_stale(top.slot);
@@ -223,7 +228,7 @@ impl<T> TimerHeap<T> {
         let state = &mut self.states[entry.slot as usize];
         if *state == State::Waiting {
             *state = State::Due;
-            due.push_back(TimerKey { sequence: entry.sequence, slot: entry.slot });
+            due.push_back(entry.key());
         } else {
             self.release_stale(entry.slot);
         }
@@ -379,7 +384,7 @@ mod tests {
         let mut due = VecDeque::new();
         heap.collect_due(1, &mut due);
         assert_eq!(heap.get(key), Some(&7));
-        assert_eq!(heap.next_due(), None);
+        assert_eq!(heap.next(), None);
         assert_eq!(heap.remove(key), Some(7));
         assert_eq!(heap.remove(due[0]), None);
     }
@@ -440,7 +445,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(heap.len(), model.len());
-                prop_assert_eq!(heap.next_due(), model.iter().map(|&(due, ..)| due).min());
+                let first = model.iter().min_by_key(|&&(due, value, _)| (due, value));
+                prop_assert_eq!(heap.next(), first.map(|&(due, _, key)| (due, key)));
             }
         }
     }

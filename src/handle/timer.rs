@@ -8,13 +8,16 @@ use std::time::Duration;
 use super::{Core, Kind, Slot, impl_handle};
 use crate::error::Misuse;
 use crate::event_loop::{
-    AliveReason, Expire, LoopHandle, Nanos, Object, TimerKey, saturating_nanos,
+    AliveReason, Expire, LoopHandle, NEVER, Nanos, Object, TimerKey, duration_of, saturating_nanos,
+    time_left,
 };
 
 /// Calls back after a while, once or repeatedly.
 ///
-/// Timers count from the loop's cached clock in full resolution and are never early by it. Timers due at the same time
-/// run in the order in which they were started.
+/// Timers count from the loop's cached clock in full resolution and are never early by it. While the loop runs, that is
+/// the time at which it looked last, however long the callback has taken that starts the timer
+/// ([`update_time`](LoopHandle::update_time) helps, and so does [`sleep`](crate::sleep())); outside a run, starting a timer
+/// reads the clock. Timers due at the same time run in the order in which they were started.
 ///
 /// A timer that runs lives on without being held. A stopped timer keeps its callback, for [`again`](Timer::again): if
 /// that callback captures the timer itself, the two keep each other until [`close`](Timer::close) or the end of the loop.
@@ -91,7 +94,7 @@ impl Timer {
     /// Starts calling `cb` after `timeout`, then every `repeat`.
     ///
     /// Both count from the loop's cached clock. `Duration::ZERO` for `repeat` means once; for `timeout`, the next pass
-    /// over the timers. Starting an active timer replaces its callback and deadline. `cb` may stop, restart or close
+    /// over the timers. [`Duration::MAX`], like everything beyond 584 years, means never. Starting an active timer replaces its callback and deadline. `cb` may stop, restart or close
     /// this timer. A repeated timer is armed again before `cb` is called, counted from the clock of that pass; intervals
     /// that were missed are not made up.
     ///
@@ -150,19 +153,18 @@ impl Timer {
     ///
     /// libuv: `uv_timer_get_repeat`
     pub fn repeat(&self) -> Duration {
-        Duration::from_nanos(self.0.repeat.get())
+        duration_of(self.0.repeat.get())
     }
 
-    /// The time left by the loop's cached clock; zero if the timer is overdue or not running.
+    /// The time left by the loop's cached clock; zero if the timer is overdue, has fired, or was never started. If it was
+    /// stopped, the time that would be left.
     ///
     /// libuv: `uv_timer_get_due_in`
     pub fn due_in(&self) -> Duration {
-        if !self.is_active() {
-            return Duration::ZERO;
+        match self.event_loop().is_gone() {
+            true => Duration::ZERO,
+            false => self.0.due_in(),
         }
-        Duration::from_nanos(
-            self.0.due.get().saturating_sub(self.0.core.event_loop().inner().clock.now()),
-        )
     }
 }
 
@@ -170,13 +172,18 @@ impl TimerInner {
     fn arm(self: &Rc<Self>, timeout: Nanos) {
         let inner = self.core.event_loop().inner();
         // The new entry first: the old one may be the last thing that keeps the timer alive.
-        let due = inner.clock.now().saturating_add(timeout);
+        let due = inner.time_of_start().saturating_add(timeout);
         let key = inner.arm(due, Rc::clone(self) as Rc<dyn Expire>);
         self.due.set(due);
         if let Some(old) = self.armed.replace(Some(key)) {
             inner.disarm(old);
         }
         self.core.set_active(true);
+    }
+
+    fn due_in(&self) -> Duration {
+        let now = self.core.event_loop().inner().clock.now();
+        duration_of(time_left(now, self.due.get()))
     }
 
     fn disarm(&self) {
@@ -216,11 +223,14 @@ impl Object for TimerInner {
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
         self.core.report(reasons, || {
-            let due_in = self.due.get().saturating_sub(self.core.event_loop().inner().clock.now());
-            let due = format!("due in {:?}", Duration::from_nanos(due_in));
+            if self.due.get() == NEVER {
+                return "never due".to_string();
+            }
+            let due = format!("due in {:?}", self.due_in());
             match self.repeat.get() {
                 0 => due,
-                repeat => format!("{due}, then every {:?}", Duration::from_nanos(repeat)),
+                NEVER => format!("{due}, then never"),
+                repeat => format!("{due}, then every {:?}", duration_of(repeat)),
             }
         });
     }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 
 use crate::event_loop::LoopInner;
+use crate::task::warn_if_elsewhere;
 
 /// A future's place among the waiters, from its first wait on.
 pub(crate) type Place = Option<u64>;
@@ -18,6 +19,9 @@ pub(crate) struct Waiters {
 impl Waiters {
     /// Adds the task of `context`, or puts its waker in place of an older one.
     pub(crate) fn wait(&self, inner: &LoopInner, place: &mut Place, context: &Context<'_>) {
+        if place.is_none() {
+            warn_if_elsewhere(&inner.tasks);
+        }
         let place = *place.get_or_insert_with(|| self.next.replace(self.next.get() + 1));
         let mut wakers = self.wakers.borrow_mut();
         let replaced = match wakers.iter_mut().find(|(waiting, _)| *waiting == place) {

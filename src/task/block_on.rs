@@ -109,4 +109,34 @@ impl Loop {
         self.run_for(RunMode::Default, &mut root)?;
         root.output.ok_or_else(|| Canceled.into())
     }
+
+    /// As [`block_on`](Loop::block_on) for a future that can fail itself: one `?` serves both errors.
+    ///
+    /// ```
+    /// use luvio::{Loop, Tcp};
+    /// use std::io;
+    ///
+    /// let event_loop = Loop::new()?;
+    /// let tcp = Tcp::new(&event_loop);
+    /// let connected = event_loop.try_block_on(tcp.connect("127.0.0.1:1"));
+    /// assert!(connected.is_err());
+    /// event_loop.try_block_on(async {
+    ///     tcp.close().await?;
+    ///     io::Result::Ok(()) // says which error `?` makes
+    /// })?;
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The future's, and those of [`block_on`](Loop::block_on) turned into that type.
+    ///
+    /// # Panics
+    /// As [`block_on`](Loop::block_on).
+    #[track_caller]
+    pub fn try_block_on<T, E: From<io::Error>>(
+        &self,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.block_on(future)?
+    }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::set_waker;
 use crate::event_loop::{
     Expire, LoopHandle, LoopInner, Nanos, TimerKey, current, may_go_on, saturating_nanos,
-    wake_after_poll, with_running,
+    time_left, wake_after_poll, with_running,
 };
 
 /// Waits for `duration`.
@@ -101,7 +101,7 @@ impl Sleep {
             }
             When::Due(due, home) if is_same(home.inner(), event_loop) => return *due,
             When::Due(due, home) => {
-                let left = due.saturating_sub(home.inner().clock.fresh());
+                let left = time_left(home.inner().clock.fresh(), *due);
                 fresh().saturating_add(left)
             }
         };

@@ -1,9 +1,14 @@
 //! The one task that waits for something of a handle.
 
 use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
+use log::warn;
+
 use super::run_queue::{TaskKey, Tasks};
+use crate::event_loop::with_running;
 
 /// Who waits, if anybody does.
 pub(crate) struct WaitingTask(Cell<Waiting>);
@@ -29,12 +34,13 @@ impl WaitingTask {
     pub(crate) fn wait(&self, tasks: &Tasks, context: &Context<'_>) {
         match tasks.task_of(context) {
             Some(task) => self.0.set(Waiting::Task(task)),
-            None => self.wait_by_waker(context),
+            None => self.wait_by_waker(tasks, context),
         }
     }
 
     #[cold]
-    fn wait_by_waker(&self, context: &Context<'_>) {
+    fn wait_by_waker(&self, tasks: &Tasks, context: &Context<'_>) {
+        warn_if_elsewhere(tasks);
         let waker = match self.0.replace(Waiting::Nobody) {
             Waiting::Other(waker) if waker.will_wake(context.waker()) => waker,
             _ => context.waker().clone(),
@@ -94,5 +100,19 @@ impl Waiting {
             (Waiting::Other(one), Waiting::Other(other)) => one.will_wake(other),
             _ => false,
         }
+    }
+}
+
+/// Complains, once, of a future that is polled on another loop than `tasks` belong to, that of its handle: a loop does not
+/// know of tasks elsewhere that wait for it, and so need not be running when the event comes.
+#[cold]
+pub(crate) fn warn_if_elsewhere(tasks: &Tasks) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let is_elsewhere = with_running(|inner| !ptr::eq(&inner.tasks, tasks)) == Some(true);
+    if is_elsewhere && !SAID.swap(true, Ordering::Relaxed) {
+        warn!(
+            "a task awaits a handle of another loop than its own, which is not kept running by that and may never end \
+             the wait; spawn the task on the loop of the handle"
+        );
     }
 }

@@ -92,7 +92,7 @@ pub fn with_built_loop(builder: Builder, test: impl FnOnce(&Loop)) {
     event_loop
         .walk(|handle| open.push(format!("{} made at {}", handle.kind(), handle.created_at())));
     assert!(open.is_empty(), "left open: {open:?}");
-    if let Err((_, err)) = event_loop.close() {
+    if let Err(err) = event_loop.close() {
         panic!("the loop is not done: {err}");
     }
 }

@@ -41,22 +41,29 @@ fn luvio_timers(count: usize) -> (Loop, Vec<Timer>, Vec<usize>) {
     (event_loop, timers, shuffled(count))
 }
 
-fn start_all(timers: &[Timer], order: &[usize], repeat: Duration) -> Duration {
-    let watch = Stopwatch::start();
-    for (timer, &index) in timers.iter().zip(order) {
-        timer.start(delay(index), repeat, |_| {}).expect("a timer can be started");
-    }
-    watch.elapsed()
+/// What a callback would do: outside a run, each start of a timer would read the clock.
+fn inside_a_run<R>(event_loop: &Loop, f: impl FnOnce() -> R) -> R {
+    event_loop.block_on(async { f() }).expect("the loop runs")
+}
+
+fn start_all(event_loop: &Loop, timers: &[Timer], order: &[usize], repeat: Duration) -> Duration {
+    inside_a_run(event_loop, || {
+        let watch = Stopwatch::start();
+        for (timer, &index) in timers.iter().zip(order) {
+            timer.start(delay(index), repeat, |_| {}).expect("a timer can be started");
+        }
+        watch.elapsed()
+    })
 }
 
 pub fn luvio_start(count: usize) -> Duration {
-    let (_event_loop, timers, order) = luvio_timers(count);
-    start_all(&timers, &order, Duration::ZERO)
+    let (event_loop, timers, order) = luvio_timers(count);
+    start_all(&event_loop, &timers, &order, Duration::ZERO)
 }
 
 pub fn luvio_stop(count: usize) -> Duration {
-    let (_event_loop, timers, order) = luvio_timers(count);
-    start_all(&timers, &order, Duration::ZERO);
+    let (event_loop, timers, order) = luvio_timers(count);
+    start_all(&event_loop, &timers, &order, Duration::ZERO);
     let watch = Stopwatch::start();
     for timer in &timers {
         timer.stop();
@@ -65,20 +72,22 @@ pub fn luvio_stop(count: usize) -> Duration {
 }
 
 pub fn luvio_restart(count: usize) -> Duration {
-    let (_event_loop, timers, mut order) = luvio_timers(count);
-    start_all(&timers, &order, Duration::ZERO);
+    let (event_loop, timers, mut order) = luvio_timers(count);
+    start_all(&event_loop, &timers, &order, Duration::ZERO);
     order.rotate_left(1);
-    start_all(&timers, &order, Duration::ZERO)
+    start_all(&event_loop, &timers, &order, Duration::ZERO)
 }
 
 pub fn luvio_again(count: usize) -> Duration {
-    let (_event_loop, timers, order) = luvio_timers(count);
-    start_all(&timers, &order, Duration::from_secs(3_600));
-    let watch = Stopwatch::start();
-    for timer in &timers {
-        timer.again().expect("it was started");
-    }
-    watch.elapsed()
+    let (event_loop, timers, order) = luvio_timers(count);
+    start_all(&event_loop, &timers, &order, Duration::from_secs(3_600));
+    inside_a_run(&event_loop, || {
+        let watch = Stopwatch::start();
+        for timer in &timers {
+            timer.again().expect("it was started");
+        }
+        watch.elapsed()
+    })
 }
 
 pub fn luvio_fire(count: usize) -> Duration {
@@ -93,14 +102,15 @@ pub fn luvio_fire_at_once(count: usize) -> Duration {
 fn luvio_fire_within(spread: Duration, count: usize) -> Duration {
     let (event_loop, timers, order) = luvio_timers(count);
     let fired = Rc::new(Cell::new(0));
-    event_loop.update_time();
-    let all_due = Instant::now() + spread;
-    for (timer, &index) in timers.iter().zip(&order) {
-        let fired = Rc::clone(&fired);
-        let count_it = move |_: &Timer| fired.set(fired.get() + 1);
-        let due = spread.mul_f64(index as f64 / count as f64);
-        timer.start(due, Duration::ZERO, count_it).expect("a timer can be started");
-    }
+    let all_due = inside_a_run(&event_loop, || {
+        for (timer, &index) in timers.iter().zip(&order) {
+            let fired = Rc::clone(&fired);
+            let count_it = move |_: &Timer| fired.set(fired.get() + 1);
+            let due = spread.mul_f64(index as f64 / count as f64);
+            timer.start(due, Duration::ZERO, count_it).expect("a timer can be started");
+        }
+        Instant::now() + spread
+    });
     sleep_until(all_due);
     let watch = Stopwatch::start();
     event_loop.run().expect("the loop runs");
@@ -112,12 +122,14 @@ fn luvio_fire_within(spread: Duration, count: usize) -> Duration {
 pub fn luvio_alone(count: usize) -> Duration {
     let event_loop = new_loop();
     let timer = Timer::new(&event_loop);
-    let watch = Stopwatch::start();
-    for _ in 0..count {
-        timer.start(delay(0), Duration::ZERO, |_| {}).expect("a timer can be started");
-        timer.stop();
-    }
-    watch.elapsed()
+    inside_a_run(&event_loop, || {
+        let watch = Stopwatch::start();
+        for _ in 0..count {
+            timer.start(delay(0), Duration::ZERO, |_| {}).expect("a timer can be started");
+            timer.stop();
+        }
+        watch.elapsed()
+    })
 }
 
 /// In an option, so that stopping is not also freeing memory, which the others do not do then.

@@ -332,8 +332,10 @@
 //!
 //! - **TC-01** A new [`Tcp`] has no socket until it is bound, connects, listens or adopts one.
 //! - **TC-03** [`bind`](crate::Tcp::bind) says that an address is in use, and another one can be tried (libuv: later
-//!   calls say so, and the error sticks). Where the system lets two sockets be bound alike,
-//!   [`listen`](crate::Tcp::listen) says it.
+//!   calls say so, and the error sticks). After a bind that failed, for whatever reason, listen, connect and
+//!   `accept_next` are refused with [`Misuse::NotBound`] until a bind succeeds: a program that ignores the error opens
+//!   no port on other addresses. Where the system lets two sockets be bound alike, [`listen`](crate::Tcp::listen) says
+//!   that the address is in use.
 //! - **TC-04** An address that is not this machine's is [`AddrNotAvailable`](std::io::ErrorKind::AddrNotAvailable) from
 //!   `bind`.
 //! - **TC-05** A second bind is refused with [`Misuse::AlreadyBound`].
@@ -345,7 +347,8 @@
 //! - **TC-10** A refused connect is reported through its request, as
 //!   [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused).
 //! - **TC-11** After a connect that failed, was cancelled or ran out of time, the handle is open and without a socket:
-//!   it may bind and connect again.
+//!   it may bind and connect again. If it had been bound, it has to be bound again first, and refuses with
+//!   [`Misuse::NotBound`] until then (libuv: keeps the socket and its address).
 //! - **TC-12** Over when the call returns are: a connect beside another one ([`Misuse::AlreadyConnecting`]), on a
 //!   connected or listening handle ([`Misuse::AlreadyConnected`]), to something that is no address
 //!   ([`Misuse::BadAddress`]; host names are not resolved), and one without a route.
@@ -375,7 +378,8 @@
 //!
 //! # LA: listen and accept
 //!
-//! - **LA-01** A handle that was not bound listens on a free port.
+//! - **LA-01** A handle that was never bound listens on a free port of all addresses. One whose bind failed, or whose
+//!   address went with a connect that failed, does not listen: see TC-03.
 //! - **LA-02** Listening again is refused with [`Misuse::AlreadyListening`]; the first callback and backlog stay
 //!   (libuv: replaces them, and the first caller never learns of it).
 //! - **LA-03** Each connection is announced once.
@@ -488,6 +492,7 @@
 //! [`Misuse::NeverStarted`]: crate::Misuse::NeverStarted
 //! [`Misuse::NoBuffers`]: crate::Misuse::NoBuffers
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
+//! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
 //! [`Misuse::ShuttingDown`]: crate::Misuse::ShuttingDown

@@ -8,7 +8,7 @@ use std::io;
 ///
 /// It travels inside an [`io::Error`]; [`Misuse::of`] gets it back. Its text says what to do instead, [`name`](Misuse::name)
 /// is libuv's name for it, [`kind`](Misuse::kind) the kind of the `io::Error`. A mistake never changes the handle: what
-/// it was doing goes on.
+/// it was doing goes on. (A bind that failed is remembered, though: see [`NotBound`](Misuse::NotBound).)
 ///
 /// ```
 /// use luvio::{Loop, Misuse, Tcp};
@@ -59,6 +59,9 @@ pub enum Misuse {
     NotListening,
     /// The handle has an address already.
     AlreadyBound,
+    /// The handle has not got the address that it was to be bound to: bind failed, or a connect that failed took the
+    /// address along. Listening or connecting now would use another one.
+    NotBound,
     /// The handle has a socket already.
     HasSocket,
     /// The address is no IP address with a port; host names have to be resolved first.
@@ -87,6 +90,7 @@ impl Misuse {
             | Misuse::NeverStarted
             | Misuse::NoBuffers
             | Misuse::AlreadyBound
+            | Misuse::NotBound
             | Misuse::NotListening
             | Misuse::BadAddress
             | Misuse::ZeroKeepAlive
@@ -154,6 +158,9 @@ impl fmt::Display for Misuse {
             }
             Misuse::NotListening => "the handle is not listening; call listen or listen_only first",
             Misuse::AlreadyBound => "the handle has an address already; bind another one",
+            Misuse::NotBound => {
+                "bind failed, or the address went with a connect that failed; bind the handle again first"
+            }
             Misuse::HasSocket => {
                 "the handle has a socket already; open the other one on a new handle"
             }

@@ -111,6 +111,45 @@ fn bind_reports_an_address_in_use() {
     });
 }
 
+/// TC-03: after a bind that failed and was ignored the handle does not connect from another address.
+#[test]
+fn a_handle_whose_bind_failed_does_not_connect() {
+    with_loop(|event_loop| {
+        let (listener, addr) = std_listener();
+        for bad in ["localhost:0".to_string(), addr.to_string()] {
+            let tcp = Tcp::new(event_loop);
+            tcp.bind(bad).unwrap_err();
+            for request in [tcp.connect(addr), tcp.connect_timeout(addr, Duration::from_secs(9))] {
+                assert!(request.is_finished());
+                assert_eq!(misuse(ended(event_loop, request)), Misuse::NotBound);
+            }
+            tcp.bind("127.0.0.1:0").unwrap();
+            let own = tcp.local_addr().unwrap();
+            ended(event_loop, tcp.connect(addr)).unwrap();
+            assert_eq!(listener.accept().unwrap().1, own);
+        }
+        let adopting = Tcp::new(event_loop);
+        adopting.bind("localhost:0").unwrap_err();
+        adopting.open(std_pair().0).unwrap();
+        assert!(adopting.is_writable());
+    });
+}
+
+/// TC-11: a handle that was bound and whose connect failed does not connect from another address, unless it is bound anew.
+#[test]
+fn a_bound_handle_is_bound_again_after_a_failed_connect() {
+    with_loop(|event_loop| {
+        let (listener, addr) = std_listener();
+        let tcp = bound(event_loop, "127.0.0.1:0");
+        ended(event_loop, tcp.connect(refusing_addr())).unwrap_err();
+        assert_eq!(misuse(ended(event_loop, tcp.connect(addr))), Misuse::NotBound);
+        tcp.bind("127.0.0.1:0").unwrap();
+        let own = tcp.local_addr().unwrap();
+        ended(event_loop, tcp.connect(addr)).unwrap();
+        assert_eq!(listener.accept().unwrap().1, own);
+    });
+}
+
 /// TC-03: where two sockets may be bound alike, the second listen says that the address is in use.
 #[cfg(target_os = "linux")]
 #[test]
@@ -780,7 +819,9 @@ fn the_last_word_about_an_option_counts() {
             let request = tcp.connect(addr);
             assert!(!option(&tcp, |socket| socket.tcp_nodelay()));
             assert!(!option(&tcp, |socket| socket.keepalive()));
-            let _ = ended(event_loop, request);
+            if ended(event_loop, request).is_err() {
+                tcp.bind("127.0.0.1:0").unwrap();
+            }
         }
     });
 }

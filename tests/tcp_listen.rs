@@ -14,8 +14,8 @@ use std::time::Duration;
 use luvio::{Check, Loop, Misuse, Remote, RunMode, Tcp, Timer};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, expect, listen_for_one, listening, misuse, watchdog, with_built_loop,
-    with_loop, with_virtual_loop,
+    Journal, accepted_pair, expect, listen_for_one, listening, misuse, ready, refusing_addr,
+    watchdog, with_built_loop, with_loop, with_virtual_loop,
 };
 
 /// A bound handle and its address.
@@ -64,6 +64,48 @@ fn a_handle_that_was_not_bound_listens_on_a_free_port() {
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         event_loop.run().unwrap();
         drop(client);
+    });
+}
+
+/// LA-01, TC-03: a bind that failed and was ignored opens no port on all addresses: nothing listens until a bind succeeds.
+#[test]
+fn a_handle_whose_bind_failed_does_not_listen() {
+    with_loop(|event_loop| {
+        let (_first, taken) = listening(event_loop);
+        for bad in ["no address".to_string(), taken.to_string(), "192.0.2.1:0".to_string()] {
+            let server = Tcp::new(event_loop);
+            server.bind(&bad).unwrap_err();
+            let refused = [
+                server.listen(128, |_, _| panic!("nobody can come")),
+                server.listen_only(128),
+                ready(server.accept_next()).map(drop),
+            ];
+            for result in refused {
+                let misuse = misuse(result);
+                assert_eq!((misuse, misuse.name()), (Misuse::NotBound, "EINVAL"), "{bad}");
+            }
+            assert_eq!(misuse(server.local_addr()), Misuse::NoSocket);
+
+            server.bind(&bad).unwrap_err();
+            server.bind("127.0.0.1:0").unwrap();
+            server.bind("127.0.0.1:0").unwrap_err(); // it has one, which stays
+            listen_for_one(&server);
+            let client = clients(server.local_addr().unwrap(), 1);
+            event_loop.run().unwrap();
+            drop(client);
+        }
+    });
+}
+
+/// LA-01, TC-11: an address that went with a connect that failed is not replaced in silence by all of this machine's.
+#[test]
+fn a_handle_that_lost_its_address_does_not_listen() {
+    with_loop(|event_loop| {
+        let tcp = bound(event_loop).0;
+        event_loop.block_on(tcp.connect(refusing_addr())).unwrap().unwrap_err();
+        assert_eq!(misuse(tcp.listen_only(1)), Misuse::NotBound);
+        tcp.open_listener(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        tcp.listen_only(1).unwrap();
     });
 }
 

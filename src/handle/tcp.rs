@@ -84,6 +84,8 @@ struct Extra {
     /// A socket that is neither connected nor listening yet.
     fresh: Option<Rc<Socket>>,
     listener: Option<Rc<Listener>>,
+    /// The program asked for an address that the handle has not got: no other may take its place in silence.
+    lacks_address: bool,
     /// Options for the next socket.
     nodelay: Option<bool>,
     keepalive: Option<Option<TcpKeepalive>>,
@@ -142,6 +144,12 @@ impl Tcp {
         socket.set_nonblocking(true)?;
         self.apply_options(&SockRef::from(&socket))?;
         Ok(socket)
+    }
+
+    /// An error if the program asked for an address that the handle has not got. Whoever ignored that a bind failed would
+    /// otherwise listen on all addresses of the machine, or connect from another one.
+    fn check_address(&self) -> Result<(), Misuse> {
+        if self.extra(|extra| extra.lacks_address) { Err(Misuse::NotBound) } else { Ok(()) }
     }
 
     /// The socket that bind made or open_listener brought, as the only owner.
@@ -257,3 +265,6 @@ impl Object for TcpInner {
         visit(&Tcp(self));
     }
 }
+
+#[cfg(test)]
+mod tests;

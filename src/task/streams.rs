@@ -66,8 +66,9 @@ impl Tcp {
     /// first error would end the server.
     ///
     /// # Errors
-    /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is closing or
-    /// not listening ([`Misuse::NotListening`](crate::Misuse::NotListening));
+    /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is closing, not
+    /// listening ([`Misuse::NotListening`](crate::Misuse::NotListening)), or whose bind failed
+    /// ([`Misuse::NotBound`](crate::Misuse::NotBound));
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for one with a listen callback
     /// ([`Misuse::HasCallback`](crate::Misuse::HasCallback)); [`Canceled`](crate::Canceled) when it is closed; what the
     /// system says of a broken listener.

@@ -16,15 +16,16 @@ const DEFAULT_BACKLOG: u32 = 128;
 impl Tcp {
     /// Calls `cb`, among the I/O callbacks, for each connection that arrives, which [`accept`](Tcp::accept) then returns.
     ///
-    /// `backlog` is how many connections the system keeps waiting. A handle that was not bound gets a free port. As long
-    /// as a connection that was announced is not accepted, no further one is announced; none is lost. `cb` gets an error
-    /// when the listener could not accept: when descriptors run out, waiting clients are accepted and closed at once, and
-    /// `cb` hears of it once a burst.
+    /// `backlog` is how many connections the system keeps waiting. A handle that was never bound gets a free port, on all
+    /// addresses. As long as a connection that was announced is not accepted, no further one is announced; none is lost.
+    /// `cb` gets an error when the listener could not accept: when descriptors run out, waiting clients are accepted and
+    /// closed at once, and `cb` hears of it once a burst.
     ///
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is listening already
     /// ([`Misuse::AlreadyListening`]; the first callback and backlog stay) or connected ([`Misuse::AlreadyConnected`]);
-    /// [`Misuse::Closing`]; [`AddrInUse`](io::ErrorKind::AddrInUse) and others from the system.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) after a bind that failed ([`Misuse::NotBound`]) or for a closing
+    /// handle; [`AddrInUse`](io::ErrorKind::AddrInUse) and others from the system.
     ///
     /// libuv: `uv_listen`
     pub fn listen(
@@ -58,7 +59,7 @@ impl Tcp {
             return Err(Misuse::AlreadyConnected.into());
         }
         if !self.has_socket() {
-            self.bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
+            self.bind_anywhere()?;
         }
         let Some(socket) = self.extra(|extra| extra.fresh.clone()) else {
             return Err(Misuse::NoSocket.into());
@@ -69,9 +70,14 @@ impl Tcp {
         let Some(socket) = self.take_fresh()? else {
             return Err(Misuse::NoSocket.into());
         };
+        let mut socket = mio::net::TcpListener::from_std(socket.into());
+        if let Err(err) = self.register(&mut socket) {
+            // A handle without it would listen elsewhere the next time.
+            self.set_fresh(std::net::TcpListener::from(socket).into());
+            return Err(err);
+        }
         let has_callback = callback.is_some();
-        let listener =
-            Listener::new(mio::net::TcpListener::from_std(socket.into()), callback, self)?;
+        let listener = Listener::new(socket, callback);
         self.event_loop().inner().descriptors.reserve();
         self.with_extra(|extra| extra.listener = Some(Rc::new(listener)));
         self.0.stream.mark_listening();
@@ -80,6 +86,14 @@ impl Tcp {
             self.core().pin();
         }
         Ok(())
+    }
+
+    fn register(&self, socket: &mut mio::net::TcpListener) -> io::Result<()> {
+        let token = self.core().key().token();
+        self.event_loop()
+            .inner()
+            .poller
+            .with_registry(|registry| registry.register(socket, token, mio::Interest::READABLE))
     }
 
     /// The next connection, ready to be used.
@@ -128,6 +142,7 @@ impl Tcp {
             self.listen_only(DEFAULT_BACKLOG)?;
         }
         let Some(listener) = self.extra(|extra| extra.listener.clone()) else {
+            self.check_address()?;
             return Poll::Ready(Err(Misuse::NotListening.into()));
         };
         let stream = ready!(listener.poll_accept(self, place, context))?;

@@ -50,15 +50,8 @@ enum Attempt {
 }
 
 impl Listener {
-    pub(super) fn new(
-        mut socket: mio::net::TcpListener,
-        callback: Option<Box<Callback>>,
-        tcp: &Tcp,
-    ) -> io::Result<Listener> {
-        let token = tcp.core().key().token();
-        tcp.event_loop().inner().poller.with_registry(|registry| {
-            registry.register(&mut socket, token, mio::Interest::READABLE)
-        })?;
+    /// A listener on a socket that the poll knows already.
+    pub(super) fn new(socket: mio::net::TcpListener, callback: Option<Box<Callback>>) -> Listener {
         let listener = Listener {
             socket: RefCell::new(Some(Rc::new(socket))),
             callback: Slot::empty(),
@@ -74,7 +67,7 @@ impl Listener {
         if let Some(callback) = callback {
             listener.callback.set(callback);
         }
-        Ok(listener)
+        listener
     }
 
     /// The socket, unless the handle was closed.

@@ -1,7 +1,7 @@
 //! The socket of a handle: made or adopted, its addresses, its descriptor.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 use std::rc::Rc;
@@ -35,7 +35,9 @@ impl Tcp {
         self.check_no_socket()?;
         stream.set_nonblocking(true)?;
         self.apply_options(&SockRef::from(&stream))?;
-        self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true)
+        self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true)?;
+        self.0.extra.with(|extra| extra.lacks_address = false);
+        Ok(())
     }
 
     /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or
@@ -49,7 +51,7 @@ impl Tcp {
         self.check_no_socket()?;
         listener.set_nonblocking(true)?;
         self.apply_options(&SockRef::from(&listener))?;
-        self.with_extra(|extra| extra.fresh = Some(Rc::new(Socket::from(listener))));
+        self.set_fresh(listener.into());
         self.0.stream.mark_shown();
         Ok(())
     }
@@ -61,7 +63,9 @@ impl Tcp {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address, for a handle that has an address
     /// already ([`Misuse::AlreadyBound`]) or is closing; [`AddrInUse`](io::ErrorKind::AddrInUse),
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), [`PermissionDenied`](io::ErrorKind::PermissionDenied) from
-    /// the system. After an error another address can be tried.
+    /// the system. After an error another address can be tried; until a bind succeeds, [`listen`](Tcp::listen) and
+    /// [`connect`](Tcp::connect) are refused ([`Misuse::NotBound`]), since they would use an address that was not asked
+    /// for.
     ///
     /// libuv: `uv_tcp_bind`
     pub fn bind(&self, addr: impl IntoAddr) -> io::Result<()> {
@@ -70,10 +74,25 @@ impl Tcp {
 
     fn bind_to(&self, addr: io::Result<SocketAddr>) -> io::Result<()> {
         self.core().check_open()?;
-        let addr = addr?;
         if self.has_socket() {
             return Err(Misuse::AlreadyBound.into());
         }
+        let bound = addr.and_then(|addr| self.make_bound(addr));
+        if bound.is_err() {
+            self.with_extra(|extra| extra.lacks_address = true);
+        }
+        self.set_fresh(bound?);
+        Ok(())
+    }
+
+    /// Binds a handle that was to listen without having been bound.
+    pub(super) fn bind_anywhere(&self) -> io::Result<()> {
+        self.check_address()?;
+        self.set_fresh(self.make_bound((Ipv4Addr::UNSPECIFIED, 0).into())?);
+        Ok(())
+    }
+
+    fn make_bound(&self, addr: SocketAddr) -> io::Result<Socket> {
         let socket = self.new_socket(addr)?;
         socket.set_reuse_address(true)?;
         if self.extra(|extra| extra.reuse_port) {
@@ -84,8 +103,15 @@ impl Tcp {
             let _ = socket.set_only_v6(false);
         }
         socket.bind(&addr.into())?;
-        self.with_extra(|extra| extra.fresh = Some(Rc::new(socket)));
-        Ok(())
+        Ok(socket)
+    }
+
+    /// The handle has an address, and may listen or connect.
+    pub(super) fn set_fresh(&self, socket: Socket) {
+        self.with_extra(|extra| {
+            extra.fresh = Some(Rc::new(socket));
+            extra.lacks_address = false;
+        });
     }
 
     /// Lets several listeners, of this process or of others, share one port; the system spreads the connections over

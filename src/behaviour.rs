@@ -398,7 +398,9 @@
 //!   [`accept_next`](crate::Tcp::accept_next) it is logged, since a server that ends with its first error would end. If
 //!   even the spare descriptor is gone, the listener rests until a handle closes or 100 ms have passed.
 //! - **LA-12** When descriptors are free again, accepting goes on by itself.
-//! - **LA-13** A connection that was gone before it could be accepted is skipped.
+//! - **LA-13** A connection that was gone before it could be accepted is skipped. Where the system still hands it over,
+//!   [`peer_addr`](crate::Tcp::peer_addr) may be an error already;
+//!   [`accept_with_addr`](crate::Tcp::accept_with_addr) tells the address in any case.
 //! - **LA-14** A burst is announced completely and in order, so many connections a turn (64;
 //!   [`accepts_per_turn`](crate::Builder::accepts_per_turn)).
 //! - **LA-15** A listener with a callback is active; unreferenced, it does not hold the loop. One without a callback

@@ -184,9 +184,9 @@ pub use self::request::{Canceler, Request};
 #[cfg(feature = "signal")]
 pub use self::task::Delivered;
 pub use self::task::{
-    AcceptNext, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle, Notified, ReadInto,
-    ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go, interval, sleep,
-    sleep_until, spawn, timeout, yield_now,
+    AcceptNext, AcceptNextWithAddr, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle,
+    Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
+    interval, sleep, sleep_until, spawn, timeout, yield_now,
 };
 
 /// The blocks of README.md, compiled and run as doc tests.

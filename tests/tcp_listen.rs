@@ -427,6 +427,42 @@ fn a_connection_that_is_gone_already_is_no_error() {
     });
 }
 
+/// LA-13: of a client that has reset already, the address is what accept said; the system has forgotten it.
+#[test]
+fn accept_tells_the_address_of_a_client_that_has_reset() {
+    with_loop(|event_loop| {
+        let (quiet, quiet_addr) = listening(event_loop);
+        let (server, addr) = bound(event_loop);
+        let accepted = expect(1);
+        let own = Rc::new(Cell::new(None));
+        let expected = Rc::clone(&own);
+        server
+            .listen(8, move |server, incoming| {
+                accepted.hit();
+                incoming.unwrap();
+                let (client, from) = server.accept_with_addr().unwrap();
+                assert_eq!(Some(from), expected.get());
+                assert_eq!(client.peer_addr().unwrap_err().kind(), io::ErrorKind::NotConnected);
+                server.close();
+            })
+            .unwrap();
+        let connect_and_reset = |addr| {
+            let client = clients(addr, 1).remove(0);
+            let own = client.local_addr().unwrap();
+            support::reset(client);
+            own
+        };
+        own.set(Some(connect_and_reset(addr)));
+        event_loop.run().unwrap();
+
+        let own = [connect_and_reset(quiet_addr), connect_and_reset(quiet_addr)];
+        let first = quiet.accept_with_addr().unwrap().1;
+        let next = event_loop.block_on(quiet.accept_next_with_addr()).unwrap().unwrap().1;
+        assert_eq!([first, next], own);
+        assert_eq!(quiet.accept_with_addr().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    });
+}
+
 /// LA-14: of a burst each turn announces a bounded number, and all are announced in the end, in order.
 #[test]
 fn a_burst_is_announced_in_order_and_in_portions() {

@@ -149,7 +149,8 @@ impl Tcp {
     /// An error if the program asked for an address that the handle has not got. Whoever ignored that a bind failed would
     /// otherwise listen on all addresses of the machine, or connect from another one.
     fn check_address(&self) -> Result<(), Misuse> {
-        if self.extra(|extra| extra.lacks_address) { Err(Misuse::NotBound) } else { Ok(()) }
+        let lacks_address = self.extra(|extra| extra.lacks_address) && !self.has_socket();
+        if lacks_address { Err(Misuse::NotBound) } else { Ok(()) }
     }
 
     /// The socket that bind made or open_listener brought, as the only owner.

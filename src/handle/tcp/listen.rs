@@ -1,12 +1,13 @@
 //! Listening for connections and accepting them; the passes are the [`Listener`]'s.
 
 use std::io;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::Tcp;
-use super::listener::{self, Listener};
+use super::listener::{self, Connection, Listener};
 use crate::error::{Canceled, Misuse};
 use crate::handle::Place;
 
@@ -108,23 +109,37 @@ impl Tcp {
     /// libuv: `uv_accept`
     #[track_caller]
     pub fn accept(&self) -> io::Result<Tcp> {
+        Ok(self.accept_with_addr()?.0)
+    }
+
+    /// As [`accept`](Tcp::accept), with the address of the other end, as the standard library's `accept` returns it.
+    ///
+    /// It is there, too, if the client has reset the connection meanwhile, when the system has forgotten it and
+    /// [`peer_addr`](Tcp::peer_addr) is an error.
+    ///
+    /// # Errors
+    /// As [`accept`](Tcp::accept).
+    ///
+    /// libuv: `uv_accept` and `uv_tcp_getpeername`
+    #[track_caller]
+    pub fn accept_with_addr(&self) -> io::Result<(Tcp, SocketAddr)> {
         self.core().check_open()?;
         let Some(listener) = self.extra(|extra| extra.listener.clone()) else {
             return Err(Misuse::NotListening.into());
         };
-        let stream = listener.take(self)?;
-        self.accepted(stream, Location::caller())
+        let connection = listener.take(self)?;
+        self.accepted(connection, Location::caller())
     }
 
     /// A connection that was accepted, as a handle.
     fn accepted(
         &self,
-        stream: mio::net::TcpStream,
+        (stream, addr): Connection,
         place: &'static Location<'static>,
-    ) -> io::Result<Tcp> {
+    ) -> io::Result<(Tcp, SocketAddr)> {
         let accepted = Tcp::new_at(self.event_loop(), place);
         accepted.0.stream.adopt(stream, false)?;
-        Ok(accepted)
+        Ok((accepted, addr))
     }
 
     /// The next connection, for a task that called `accept_next` at `called_from`.
@@ -133,7 +148,7 @@ impl Tcp {
         place: &mut Place,
         called_from: &'static Location<'static>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<Tcp>> {
+    ) -> Poll<io::Result<(Tcp, SocketAddr)>> {
         match self.core().check_open() {
             Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
             open => open?,
@@ -145,8 +160,8 @@ impl Tcp {
             self.check_address()?;
             return Poll::Ready(Err(Misuse::NotListening.into()));
         };
-        let stream = ready!(listener.poll_accept(self, place, context))?;
-        Poll::Ready(self.accepted(stream, called_from))
+        let connection = ready!(listener.poll_accept(self, place, context))?;
+        Poll::Ready(self.accepted(connection, called_from))
     }
 
     /// A future of `accept_next` is gone.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
@@ -16,6 +17,9 @@ use crate::handle::{Core, Place, Slot, Waiters};
 
 pub(super) type Callback = dyn FnMut(&Tcp, io::Result<()>);
 
+/// A connection, and the address of its other end: the system forgets that as soon as the client resets.
+pub(super) type Connection = (mio::net::TcpStream, SocketAddr);
+
 /// How long a listener rests that has no descriptor, not even the spare one, unless a handle is closed before.
 const REST: Nanos = 100_000_000;
 
@@ -26,7 +30,7 @@ pub(super) struct Listener {
     callback: Slot<Callback>,
     has_callback: bool,
     /// The connection that was announced and not accepted yet.
-    announced: Cell<Option<mio::net::TcpStream>>,
+    announced: Cell<Option<Connection>>,
     /// Connections may be waiting.
     readable: Cell<bool>,
     /// A pass is under way, or one is coming.
@@ -40,7 +44,7 @@ pub(super) struct Listener {
 
 /// What one attempt to accept came to.
 enum Attempt {
-    Accepted(mio::net::TcpStream),
+    Accepted(Connection),
     /// Nobody is waiting.
     Empty,
     /// A connection that could not be served was taken and closed, because of this shortage.
@@ -90,7 +94,7 @@ impl Listener {
     }
 
     /// The connection that was announced; without a callback, the next one that waits.
-    pub(super) fn take(&self, tcp: &Tcp) -> io::Result<mio::net::TcpStream> {
+    pub(super) fn take(&self, tcp: &Tcp) -> io::Result<Connection> {
         if self.has_callback {
             let announced = self.announced.take().ok_or(io::ErrorKind::WouldBlock)?;
             // Now the next one may be announced.
@@ -99,7 +103,7 @@ impl Listener {
         }
         loop {
             match self.attempt(tcp) {
-                Attempt::Accepted(stream) => return Ok(stream),
+                Attempt::Accepted(connection) => return Ok(connection),
                 Attempt::Empty => return Err(io::ErrorKind::WouldBlock.into()),
                 Attempt::Shed(err) if self.is_first_report() => return Err(err),
                 Attempt::Shed(_) => {}
@@ -132,7 +136,7 @@ impl Listener {
         tcp: &Tcp,
         place: &mut Place,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<mio::net::TcpStream>> {
+    ) -> Poll<io::Result<Connection>> {
         let inner = tcp.event_loop().inner();
         if self.has_callback {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
@@ -142,9 +146,9 @@ impl Listener {
                 return Poll::Pending;
             }
             match self.attempt(tcp) {
-                Attempt::Accepted(stream) => {
+                Attempt::Accepted(connection) => {
                     self.leave(tcp, place);
-                    return Poll::Ready(Ok(stream));
+                    return Poll::Ready(Ok(connection));
                 }
                 Attempt::Empty => {}
                 Attempt::Shed(err) => {
@@ -190,8 +194,8 @@ impl Listener {
             }
             match self.attempt(tcp) {
                 Attempt::Empty => return,
-                Attempt::Accepted(stream) => {
-                    self.announced.set(Some(stream));
+                Attempt::Accepted(connection) => {
+                    self.announced.set(Some(connection));
                     self.call(tcp, Ok(()));
                 }
                 Attempt::Shed(err) => {
@@ -236,11 +240,11 @@ impl Listener {
         };
         loop {
             match socket.accept() {
-                Ok((stream, _)) => {
+                Ok(connection) => {
                     self.reported.set(false);
                     // There may be room for the spare one again, too.
                     tcp.event_loop().inner().descriptors.reserve();
-                    return Attempt::Accepted(stream);
+                    return Attempt::Accepted(connection);
                 }
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return self.nobody_waits(),
                 Err(err) if is_gone_already(&err) => {}

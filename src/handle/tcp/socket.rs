@@ -143,6 +143,10 @@ impl Tcp {
 
     /// The address of the other end.
     ///
+    /// The system forgets it when the peer resets the connection. A server that needs it in any case takes it from
+    /// [`accept_with_addr`](Tcp::accept_with_addr) or [`accept_next_with_addr`](Tcp::accept_next_with_addr): the handle
+    /// does not keep it, which would make every idle connection larger.
+    ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a socket ([`Misuse::NoSocket`]) or a connection.
     ///

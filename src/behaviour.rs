@@ -375,6 +375,9 @@
 //! - **TC-26** [`connect_timeout`](crate::Tcp::connect_timeout) ends once, with
 //!   [`TimedOut`](std::io::ErrorKind::TimedOut) if the time is over first; the socket is given back (libuv: has no such
 //!   call). See TC-11.
+//! - **TC-27** A socket that is bound to IPv6's "any" address serves IPv4, too, where the system can, unless
+//!   [`set_only_v6`](crate::Tcp::set_only_v6) was called before; then IPv4 addresses are refused with
+//!   [`Misuse::NotIpv6`].
 //!
 //! # LA: listen and accept
 //!
@@ -496,6 +499,7 @@
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
 //! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
+//! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
 //! [`Misuse::ShuttingDown`]: crate::Misuse::ShuttingDown
 //! [`Misuse::ZeroKeepAlive`]: crate::Misuse::ZeroKeepAlive

@@ -66,6 +66,8 @@ pub enum Misuse {
     HasSocket,
     /// The address is no IP address with a port; host names have to be resolved first.
     BadAddress,
+    /// An IPv4 address for a handle that is to serve IPv6 only.
+    NotIpv6,
     /// A time, interval or count of zero where it would mean "always".
     ZeroKeepAlive,
     /// A signal that does not exist or cannot be caught.
@@ -93,6 +95,7 @@ impl Misuse {
             | Misuse::NotBound
             | Misuse::NotListening
             | Misuse::BadAddress
+            | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
             | Misuse::ShuttingDown => "EINVAL",
@@ -166,6 +169,9 @@ impl fmt::Display for Misuse {
             }
             Misuse::BadAddress => {
                 "not an IP address with a port, such as 127.0.0.1:7000; resolve host names first"
+            }
+            Misuse::NotIpv6 => {
+                "an IPv4 address on a handle for IPv6 only; bind an IPv6 one, or call set_only_v6(false) first"
             }
             Misuse::ZeroKeepAlive => "keep-alive needs a time, interval and count above zero",
             Misuse::BadSignal => "no such signal, or one that no callback can serve",

@@ -380,7 +380,7 @@ fn ipv6_works_like_ipv4() {
     });
 }
 
-/// A listener on IPv6's "any" address serves IPv4 as well, where the system can.
+/// TC-27: a listener on IPv6's "any" address serves IPv4 as well, where the system can.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_ipv6_listener_serves_both_families() {
@@ -399,6 +399,65 @@ fn an_ipv6_listener_serves_both_families() {
 }
 
 // ---- connecting ---------------------------------------------------------------------------------------------------
+
+/// TC-27: a listener that serves IPv6 only leaves the port of the other family to somebody else.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listener_may_serve_ipv6_only() {
+    if !has_ipv6() {
+        return;
+    }
+    with_loop(|event_loop| {
+        let listen = || {
+            let server = Tcp::new(event_loop);
+            server.set_only_v6(true).unwrap();
+            server.bind("[::]:0").unwrap();
+            server.listen_only(1).unwrap();
+            server
+        };
+        // Somebody may have the port already.
+        let beside = |server: Tcp| {
+            let port = server.local_addr().unwrap().port();
+            Some((server, TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?))
+        };
+        let (server, other) = (0..10).find_map(|_| beside(listen())).expect("a free port");
+        let port = server.local_addr().unwrap().port();
+        let clients = [
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap(),
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap(),
+        ];
+        assert_eq!(other.accept().unwrap().1, clients[0].local_addr().unwrap());
+        assert_eq!(server.accept_with_addr().unwrap().1, clients[1].local_addr().unwrap());
+
+        // It is bound already.
+        assert_eq!(misuse(server.set_only_v6(false)), Misuse::AlreadyBound);
+        let closing = Tcp::new(event_loop);
+        closing.close();
+        assert_eq!(misuse(closing.set_only_v6(true)), Misuse::Closing);
+    });
+}
+
+/// TC-27: it takes no address of the other family, and without any it listens on IPv6's.
+#[test]
+fn ipv6_only_takes_no_ipv4_address() {
+    with_loop(|event_loop| {
+        let server = Tcp::new(event_loop);
+        server.set_only_v6(true).unwrap();
+        let refused = misuse(server.bind("127.0.0.1:0"));
+        assert_eq!((refused, refused.name()), (Misuse::NotIpv6, "EINVAL"));
+        assert_eq!(misuse(server.listen_only(1)), Misuse::NotBound);
+        server.set_only_v6(false).unwrap();
+        server.bind("127.0.0.1:0").unwrap();
+        if has_ipv6() {
+            let anywhere = Tcp::new(event_loop);
+            anywhere.set_only_v6(true).unwrap();
+            anywhere.listen_only(1).unwrap();
+            assert_eq!(anywhere.local_addr().unwrap().ip(), Ipv6Addr::UNSPECIFIED);
+            let only_v6 = anywhere.with_fd(|fd| SockRef::from(&fd).only_v6()).unwrap();
+            assert!(only_v6.unwrap());
+        }
+    });
+}
 
 /// TC-10, TC-13: a refused connect is reported once, by the callback and not inside the call.
 #[test]

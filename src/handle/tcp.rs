@@ -90,6 +90,7 @@ struct Extra {
     nodelay: Option<bool>,
     keepalive: Option<Option<TcpKeepalive>>,
     reuse_port: bool,
+    only_v6: bool,
 }
 
 impl_handle!(Tcp);

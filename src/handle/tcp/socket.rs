@@ -1,14 +1,14 @@
 //! The socket of a handle: made or adopted, its addresses, its descriptor.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 use std::rc::Rc;
 
 use socket2::{SockAddr, SockRef, Socket};
 
-use super::Tcp;
+use super::{Extra, Tcp};
 use crate::addr::IntoAddr;
 use crate::error::Misuse;
 use crate::event_loop::LoopHandle;
@@ -88,17 +88,26 @@ impl Tcp {
     /// Binds a handle that was to listen without having been bound.
     pub(super) fn bind_anywhere(&self) -> io::Result<()> {
         self.check_address()?;
-        self.set_fresh(self.make_bound((Ipv4Addr::UNSPECIFIED, 0).into())?);
+        let only_v6 = self.extra(|extra| extra.only_v6);
+        let any: IpAddr =
+            if only_v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        self.set_fresh(self.make_bound((any, 0).into())?);
         Ok(())
     }
 
     fn make_bound(&self, addr: SocketAddr) -> io::Result<Socket> {
+        let (reuse_port, only_v6) = self.extra(|extra| (extra.reuse_port, extra.only_v6));
+        if only_v6 && addr.is_ipv4() {
+            return Err(Misuse::NotIpv6.into());
+        }
         let socket = self.new_socket(addr)?;
         socket.set_reuse_address(true)?;
-        if self.extra(|extra| extra.reuse_port) {
+        if reuse_port {
             share_port(&socket)?;
         }
-        if addr.is_ipv6() {
+        if only_v6 {
+            socket.set_only_v6(true)?;
+        } else if addr.is_ipv6() {
             // Where the system can, one socket serves both families, as in libuv.
             let _ = socket.set_only_v6(false);
         }
@@ -123,11 +132,27 @@ impl Tcp {
     ///
     /// libuv: `UV_TCP_REUSEPORT`
     pub fn set_reuse_port(&self, on: bool) -> io::Result<()> {
+        self.set_before_bind(|extra| extra.reuse_port = on)
+    }
+
+    /// Has a socket that is bound to IPv6's "any" address serve IPv6 only. Otherwise, where the system can, it serves
+    /// IPv4 as well. To be called before [`bind`](Tcp::bind).
+    ///
+    /// # Errors
+    /// [`Misuse::AlreadyBound`] after the handle has got a socket. A bind to an IPv4 address afterwards is refused with
+    /// [`Misuse::NotIpv6`].
+    ///
+    /// libuv: `UV_TCP_IPV6ONLY`
+    pub fn set_only_v6(&self, on: bool) -> io::Result<()> {
+        self.set_before_bind(|extra| extra.only_v6 = on)
+    }
+
+    fn set_before_bind(&self, set: impl FnOnce(&mut Extra)) -> io::Result<()> {
         self.core().check_open()?;
         if self.has_socket() {
             return Err(Misuse::AlreadyBound.into());
         }
-        self.with_extra(|extra| extra.reuse_port = on);
+        self.with_extra(set);
         Ok(())
     }
 

@@ -367,8 +367,8 @@
 //!   adopted connections.
 //! - **TC-22** An adopted connection can be used at once ([`open`](crate::Tcp::open)); an adopted bound socket can
 //!   listen or connect ([`open_listener`](crate::Tcp::open_listener)).
-//! - **TC-23** A handle with a socket refuses to adopt another one, with [`Misuse::HasSocket`]. Adoption makes the
-//!   socket non-blocking.
+//! - **TC-23** A handle with a socket refuses to adopt another one, with [`Misuse::HasSocket`]. What is refused comes
+//!   back, open ([`Refused`](crate::Refused)). Adoption makes the socket non-blocking.
 //! - **TC-24** Both addresses are refused with [`Misuse::NoSocket`] without a socket; the peer's of a socket without a
 //!   connection is [`NotConnected`](std::io::ErrorKind::NotConnected), from the system.
 //! - **TC-25** All of it holds for IPv6.
@@ -378,6 +378,13 @@
 //! - **TC-27** A socket that is bound to IPv6's "any" address serves IPv4, too, where the system can, unless
 //!   [`set_only_v6`](crate::Tcp::set_only_v6) was called before; then IPv4 addresses are refused with
 //!   [`Misuse::NotIpv6`].
+//! - **TC-28** [`into_std`](crate::Tcp::into_std) and [`into_std_listener`](crate::Tcp::into_std_listener) hand the
+//!   socket itself over, no duplicate, with what has arrived and was not read, and with those who wait to be accepted.
+//!   The loop hears no more of it. The handle, all clones of it, is then closed, as by close; what waited for data or
+//!   connections is [`Canceled`] (libuv: has no such call).
+//! - **TC-29** Where something would be lost by that, it is refused, and the handle comes back as it was: with
+//!   [`Misuse::AlreadyConnecting`] during a connect; with [`Misuse::UnderWay`] while writes or a shutdown wait, while a
+//!   connection is announced and not accepted, and while the descriptor is lent.
 //!
 //! # LA: listen and accept
 //!
@@ -502,6 +509,7 @@
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
 //! [`Misuse::ShuttingDown`]: crate::Misuse::ShuttingDown
+//! [`Misuse::UnderWay`]: crate::Misuse::UnderWay
 //! [`Misuse::ZeroKeepAlive`]: crate::Misuse::ZeroKeepAlive
 //! [`Notifier`]: crate::Notifier
 //! [`NotifierSender`]: crate::NotifierSender

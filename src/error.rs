@@ -49,6 +49,9 @@ pub enum Misuse {
     Listening,
     /// The list of buffers is empty.
     NoBuffers,
+    /// Something is under way that would be lost with the socket: queued writes, a shutdown, a connection that was announced
+    /// and not accepted; or the descriptor is lent.
+    UnderWay,
     /// A connect is in progress.
     AlreadyConnecting,
     /// The handle is connected or listening already.
@@ -99,7 +102,11 @@ impl Misuse {
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
             | Misuse::ShuttingDown => "EINVAL",
-            Misuse::NestedRun | Misuse::Busy | Misuse::HasCallback | Misuse::HasSocket => "EBUSY",
+            Misuse::NestedRun
+            | Misuse::Busy
+            | Misuse::HasCallback
+            | Misuse::HasSocket
+            | Misuse::UnderWay => "EBUSY",
             Misuse::AlreadyReading | Misuse::AlreadyConnecting | Misuse::AlreadyListening => {
                 "EALREADY"
             }
@@ -152,6 +159,9 @@ impl fmt::Display for Misuse {
             Misuse::NoBuffers => {
                 "the list of buffers is empty; pass at least one buffer, which may be empty"
             }
+            Misuse::UnderWay => {
+                "a write, a shutdown or an announced connection waits, or the descriptor is lent; let that end first"
+            }
             Misuse::AlreadyConnecting => "a connect is in progress; wait for it or cancel it",
             Misuse::AlreadyConnected => {
                 "the handle is connected or listening already; use another one"
@@ -187,6 +197,56 @@ impl Error for Misuse {}
 impl From<Misuse> for io::Error {
     fn from(misuse: Misuse) -> io::Error {
         io::Error::new(misuse.kind(), misuse)
+    }
+}
+
+/// A value that was not taken over comes back, with the reason: a socket that [`Tcp::open`](crate::Tcp::open) refused, or
+/// the handle that [`Tcp::into_std`](crate::Tcp::into_std) leaves as it is.
+///
+/// Whoever only wants the reason uses `?`: it becomes an [`io::Error`], and the value is dropped.
+///
+/// ```
+/// use luvio::{Loop, Misuse, Tcp};
+/// use std::io;
+///
+/// let event_loop = Loop::new()?;
+/// let tcp = Tcp::new(&event_loop);
+/// tcp.bind("127.0.0.1:0")?;
+/// let other = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let refused = tcp.open_listener(other).unwrap_err();
+/// assert_eq!(Misuse::of(&refused.error), Some(Misuse::HasSocket));
+/// let other = refused.value; // still open
+/// # drop(other);
+/// # Ok::<(), io::Error>(())
+/// ```
+pub struct Refused<T> {
+    /// Why it was refused.
+    pub error: io::Error,
+    /// What was refused.
+    pub value: T,
+}
+
+impl<T> fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<T> Error for Refused<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl<T> From<Refused<T>> for io::Error {
+    fn from(refused: Refused<T>) -> io::Error {
+        refused.error
     }
 }
 

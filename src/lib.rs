@@ -165,7 +165,7 @@ mod task;
 
 pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
-pub use self::error::{Canceled, Misuse, is_canceled};
+pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, Loop, LoopHandle, PostError, Remote, RunMode,
 };

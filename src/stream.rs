@@ -28,6 +28,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 
 use self::requests::Outgoing;
+use crate::error::{Misuse, Refused};
 use crate::event_loop::Readiness;
 use crate::handle::{Core, Rare, Slot};
 use crate::task::WaitingTask;
@@ -157,8 +158,14 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Takes over a connected socket. `shown` says that somebody else may have a duplicate of it.
-    pub(crate) fn adopt(&self, mut socket: H::Transport, shown: bool) -> io::Result<()> {
-        self.register(&mut socket)?;
+    pub(crate) fn adopt(
+        &self,
+        mut socket: H::Transport,
+        shown: bool,
+    ) -> Result<(), Refused<H::Transport>> {
+        if let Err(error) = self.register(&mut socket) {
+            return Err(Refused { error, value: socket });
+        }
         self.socket.replace(Some(socket));
         // There is room until the kernel says otherwise; whether there is data, the poll will tell.
         self.set(is::CONNECTED | is::WRITABLE);
@@ -166,6 +173,32 @@ impl<H: StreamHandle> Stream<H> {
             self.set(is::SHOWN);
         }
         Ok(())
+    }
+
+    /// Gives away a connected socket, for others to go on with. What has arrived and was not read is still in it. The handle
+    /// is to be closed then.
+    pub(crate) fn give_away(&self) -> io::Result<H::Transport> {
+        self.core.check_open()?;
+        if self.is(is::CONNECTING) {
+            return Err(Misuse::AlreadyConnecting.into());
+        }
+        if !self.is(is::CONNECTED) || self.is(is::BROKEN) {
+            return Err(Misuse::NotConnected.into());
+        }
+        // A shutdown that waits does so for what is queued.
+        if self.is(is::QUEUED) {
+            return Err(Misuse::UnderWay.into());
+        }
+        // In use inside `with_socket`.
+        let Ok(mut slot) = self.socket.try_borrow_mut() else {
+            return Err(Misuse::UnderWay.into());
+        };
+        let Some(socket) = slot.as_mut() else {
+            return Err(Misuse::NoSocket.into());
+        };
+        let inner = self.core.event_loop().inner();
+        inner.poller.with_registry(|registry| registry.deregister(socket))?;
+        slot.take().ok_or_else(|| Misuse::NoSocket.into())
     }
 
     /// The first step of closing: the socket goes, the requests stay for the closing phase.

@@ -660,8 +660,12 @@ fn refusals(tcp: &Tcp) -> Vec<(&'static str, Misuse)> {
     };
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let results = [
-        ("open", tcp.open(std_pair().0)),
-        ("open_listener", tcp.open_listener(listener)),
+        ("open", tcp.open(std_pair().0).map_err(io::Error::from)),
+        ("open_listener", tcp.open_listener(listener).map_err(io::Error::from)),
+        ("into_std", tcp.clone().into_std().map(drop).map_err(io::Error::from)),
+        ("into_std_listener", tcp.clone().into_std_listener().map(drop).map_err(io::Error::from)),
+        ("set_only_v6", tcp.set_only_v6(true)),
+        ("accept_with_addr", tcp.accept_with_addr().map(drop)),
         ("bind", tcp.bind(address())),
         ("set_reuse_port", tcp.set_reuse_port(true)),
         ("set_nodelay", tcp.set_nodelay(true)),

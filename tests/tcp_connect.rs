@@ -44,6 +44,16 @@ fn ended(event_loop: &Loop, operation: luvio::Request<()>) -> io::Result<()> {
     }
 }
 
+/// Offers the handle a connected socket.
+fn open(tcp: &Tcp) -> io::Result<()> {
+    Ok(tcp.open(std_pair().0)?)
+}
+
+/// Offers the handle a listening socket.
+fn open_listener(tcp: &Tcp) -> io::Result<()> {
+    Ok(tcp.open_listener(std_listener().0)?)
+}
+
 /// Looks at the options of a handle's socket.
 fn option<T>(tcp: &Tcp, ask: impl FnOnce(&SockRef<'_>) -> io::Result<T>) -> T {
     tcp.with_fd(|fd| ask(&SockRef::from(&fd))).unwrap().unwrap()
@@ -1014,8 +1024,7 @@ fn a_handle_with_a_socket_adopts_no_other() {
             [bound(event_loop, "127.0.0.1:0"), listening, connecting, connected_pair(event_loop).0];
         for tcp in tcps {
             let (descriptor, addr) = (tcp.fileno().unwrap(), tcp.local_addr().unwrap());
-            let refused = [tcp.open(std_pair().0), tcp.open_listener(std_listener().0)];
-            for result in refused {
+            for result in [open(&tcp), open_listener(&tcp)] {
                 let misuse = misuse(result);
                 assert_eq!((misuse, misuse.name()), (Misuse::HasSocket, "EBUSY"));
             }
@@ -1023,8 +1032,8 @@ fn a_handle_with_a_socket_adopts_no_other() {
         }
         let closing = Tcp::new(event_loop);
         closing.close();
-        assert_eq!(misuse(closing.open(std_pair().0)), Misuse::Closing);
-        assert_eq!(misuse(closing.open_listener(std_listener().0)), Misuse::Closing);
+        assert_eq!(misuse(open(&closing)), Misuse::Closing);
+        assert_eq!(misuse(open_listener(&closing)), Misuse::Closing);
     });
 }
 
@@ -1128,7 +1137,7 @@ fn a_handle_gets_no_other_socket_while_its_descriptor_is_lent() {
         let again = tcp
             .with_fd(|_| {
                 assert!(canceler.cancel());
-                assert_eq!(misuse(tcp.open(std_pair().0)), Misuse::HasSocket);
+                assert_eq!(misuse(open(&tcp)), Misuse::HasSocket);
                 tcp.connect(addr)
             })
             .unwrap();
@@ -1163,8 +1172,8 @@ fn a_handle_without_a_loop_gets_no_socket() {
         assert!(tcp.is_closing());
         assert_eq!(misuse(tcp.bind("127.0.0.1:0")), Misuse::LoopGone);
         assert_eq!(misuse(tcp.listen_only(1)), Misuse::LoopGone);
-        assert_eq!(misuse(tcp.open(std_pair().0)), Misuse::LoopGone);
-        assert_eq!(misuse(tcp.open_listener(std_listener().0)), Misuse::LoopGone);
+        assert_eq!(misuse(open(&tcp)), Misuse::LoopGone);
+        assert_eq!(misuse(open_listener(&tcp)), Misuse::LoopGone);
         assert_eq!(misuse(tcp.set_nodelay(true)), Misuse::LoopGone);
         assert_eq!(misuse(tcp.fileno()), Misuse::NoSocket);
         assert!(tcp.connect("127.0.0.1:1").is_finished());

@@ -9,6 +9,8 @@ mod transport;
 // Not sorted: the documentation shows the public methods in this order.
 mod socket;
 
+mod adoption;
+
 mod options;
 
 mod connect;

@@ -112,6 +112,19 @@ impl Listener {
         }
     }
 
+    /// Gives the socket away, with those who wait in it to be accepted. The handle is to be closed then.
+    pub(super) fn give_away(&self, tcp: &Tcp) -> io::Result<mio::net::TcpListener> {
+        let mut slot = self.socket.borrow_mut();
+        // There is another reference inside `with_fd`.
+        let socket = slot.as_mut().and_then(Rc::get_mut).filter(|_| !self.has_announced());
+        let Some(socket) = socket else {
+            return Err(Misuse::UnderWay.into());
+        };
+        let inner = tcp.event_loop().inner();
+        inner.poller.with_registry(|registry| registry.deregister(socket))?;
+        slot.take().and_then(Rc::into_inner).ok_or_else(|| Misuse::NoSocket.into())
+    }
+
     /// Closes the socket. The callback stays until the handle is completely closed.
     pub(super) fn release(&self, core: &Core) {
         let inner = core.event_loop().inner();
@@ -222,10 +235,17 @@ impl Listener {
 
     /// True if connections may be waiting, and the last one announced was accepted.
     fn may_announce(&self) -> bool {
+        !self.has_announced()
+            && self.readable.get()
+            && self.resting_is_over()
+            && self.socket.borrow().is_some()
+    }
+
+    fn has_announced(&self) -> bool {
         let announced = self.announced.take();
-        let is_free = announced.is_none();
+        let has_announced = announced.is_some();
         self.announced.set(announced);
-        is_free && self.readable.get() && self.resting_is_over() && self.socket.borrow().is_some()
+        has_announced
     }
 
     fn resting_is_over(&self) -> bool {

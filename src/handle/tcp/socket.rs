@@ -1,4 +1,4 @@
-//! The socket of a handle: made or adopted, its addresses, its descriptor.
+//! The socket of a handle: its making, its addresses, its descriptor.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 use std::rc::Rc;
 
-use socket2::{SockAddr, SockRef, Socket};
+use socket2::{SockAddr, Socket};
 
 use super::{Extra, Tcp};
 use crate::addr::IntoAddr;
@@ -21,39 +21,6 @@ impl Tcp {
     #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Tcp {
         Tcp::new_at(event_loop, Location::caller())
-    }
-
-    /// Adopts a connected socket of the standard library. It is made non-blocking and closed with the handle.
-    ///
-    /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasSocket`]) if the handle has a socket already;
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the loop has that socket already; [`Misuse::Closing`]; what
-    /// the system says otherwise. The socket is closed then.
-    ///
-    /// libuv: `uv_tcp_open`
-    pub fn open(&self, stream: std::net::TcpStream) -> io::Result<()> {
-        self.check_no_socket()?;
-        stream.set_nonblocking(true)?;
-        self.apply_options(&SockRef::from(&stream))?;
-        self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true)?;
-        self.0.extra.with(|extra| extra.lacks_address = false);
-        Ok(())
-    }
-
-    /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or
-    /// [`listen_only`](Tcp::listen_only).
-    ///
-    /// # Errors
-    /// As [`open`](Tcp::open).
-    ///
-    /// libuv: `uv_tcp_open`
-    pub fn open_listener(&self, listener: std::net::TcpListener) -> io::Result<()> {
-        self.check_no_socket()?;
-        listener.set_nonblocking(true)?;
-        self.apply_options(&SockRef::from(&listener))?;
-        self.set_fresh(listener.into());
-        self.0.stream.mark_shown();
-        Ok(())
     }
 
     /// Gives the handle a local address. Port 0 picks a free one, which [`local_addr`](Tcp::local_addr) tells. The
@@ -198,11 +165,6 @@ impl Tcp {
     pub fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         self.0.stream.mark_shown();
         self.with_any_fd(f)
-    }
-
-    fn check_no_socket(&self) -> io::Result<()> {
-        self.core().check_open()?;
-        if self.has_socket() { Err(Misuse::HasSocket.into()) } else { Ok(()) }
     }
 }
 

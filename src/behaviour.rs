@@ -87,6 +87,7 @@
 //! - **L-34** [`walk`](crate::LoopHandle::walk) shows every handle that is not completely closed, those being closed
 //!   included, once, in the order of creation. luvio has no handles of its own among them.
 //! - **L-35** The visitor may close any handle and make new ones, which this walk does not show.
+//!   [`close_all`](crate::LoopHandle::close_all) closes them all.
 //! - **L-36** A handle is shown until its close has called back, and not any more afterwards.
 //! - **L-37** Loops in different threads know nothing of each other.
 //! - **L-40** A panic of a callback leaves [`run`](crate::Loop::run), and the next run goes on behind it: events, due
@@ -420,6 +421,9 @@
 //! - **LA-17** What a listener accepts is on its own loop; accepting into another loop cannot be written down (libuv:
 //!   aborts).
 //! - **LA-18** A server and its client may live on one loop. Which of the two hears first is not said.
+//! - **LA-19** A listener knows the connections that it accepted and that are open
+//!   ([`connections`](crate::Tcp::connections)), without keeping them alive, also when it is closed: so a server can be
+//!   closed with all that it serves (libuv: only `walk`, which cannot tell whose they are).
 //!
 //! # SG: signals
 //!

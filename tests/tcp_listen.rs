@@ -14,8 +14,8 @@ use std::time::Duration;
 use luvio::{Check, Loop, Misuse, Remote, RunMode, Tcp, Timer};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, expect, listen_for_one, listening, misuse, ready, refusing_addr,
-    watchdog, with_built_loop, with_loop, with_virtual_loop,
+    Drops, Journal, accepted_pair, connected_pair, expect, listen_for_one, listening, misuse,
+    ready, refusing_addr, watchdog, with_built_loop, with_loop, with_virtual_loop,
 };
 
 /// A bound handle and its address.
@@ -499,6 +499,68 @@ fn a_burst_is_announced_in_order_and_in_portions() {
         event_loop.run().unwrap();
         assert_eq!(*accepted.borrow(), expected);
         assert_eq!(full_turns.get(), CLIENTS as u32 / PORTION);
+    });
+}
+
+/// LA-19: a listener knows the connections that it accepted and that are open, others not; closed, it still does.
+#[test]
+fn a_listener_knows_its_connections() {
+    with_loop(|event_loop| {
+        let (other, other_addr) = listening(event_loop);
+        let (server, addr) = listening(event_loop);
+        let (_clients, _other_clients) = (clients(addr, 4), clients(other_addr, 1));
+        let addresses = |tcps: Vec<Tcp>| -> Vec<_> {
+            tcps.iter().map(|tcp| tcp.peer_addr().unwrap()).collect()
+        };
+        assert!(server.connections().is_empty());
+        let mut accepted: Vec<Tcp> = (0..3).map(|_| server.accept().unwrap()).collect();
+        accepted.push(event_loop.block_on(server.accept_next()).unwrap().unwrap());
+        let other_client = other.accept().unwrap();
+        assert_eq!(addresses(server.connections()), addresses(accepted.clone()));
+        assert_eq!(addresses(other.connections()), addresses(vec![other_client.clone()]));
+
+        accepted.remove(0).close();
+        drop(accepted.remove(1));
+        accepted.pop().unwrap().into_std().unwrap();
+        assert_eq!(addresses(server.connections()), addresses(accepted.clone()));
+        server.close();
+        event_loop.run().unwrap();
+        assert_eq!(addresses(server.connections()), addresses(accepted.clone()));
+
+        for tcp in [Tcp::new(event_loop), other_client, connected_pair(event_loop).0] {
+            assert!(tcp.connections().is_empty());
+        }
+    });
+}
+
+/// LA-19: so a server can be closed with its connections, and the loop goes on with what does not belong to it.
+#[test]
+fn a_server_can_be_closed_with_its_connections() {
+    with_loop(|event_loop| {
+        let (server, addr) = bound(event_loop);
+        let drops = Drops::new();
+        let tokens = drops.clone();
+        server
+            .listen(8, move |server, incoming| {
+                incoming.unwrap();
+                let token = tokens.token();
+                server.accept().unwrap().read_start(move |_, _| token.keep()).unwrap();
+            })
+            .unwrap();
+        let mut served = clients(addr, 3);
+        while server.connections().len() < 3 {
+            event_loop.run_mode(RunMode::Once).unwrap();
+        }
+        let (upstream, _peer) = connected_pair(event_loop);
+        let connections = server.connections();
+        server.close();
+        for client in connections {
+            client.finish();
+        }
+        event_loop.run().unwrap();
+        assert!(served.iter_mut().all(was_turned_away));
+        assert_eq!(drops.count(), 3, "nothing is left of the connections");
+        assert!(upstream.is_writable());
     });
 }
 

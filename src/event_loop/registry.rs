@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::mem;
+use std::num::NonZeroU32;
 use std::rc::{Rc, Weak};
 
 use slab::Slab;
@@ -30,6 +31,13 @@ impl Key {
 
     pub(crate) fn token(self) -> mio::Token {
         mio::Token(self.0)
+    }
+
+    /// Tells this handle from the others of its loop, in half a word: the next one with the same mark is made four billion
+    /// handles later.
+    pub(crate) fn mark(self) -> NonZeroU32 {
+        let serial = (self.0 >> SLOT_BITS) as u32;
+        NonZeroU32::MIN.saturating_add(serial)
     }
 
     fn new(slot: usize, serial: u64) -> Key {

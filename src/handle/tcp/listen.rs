@@ -131,6 +131,40 @@ impl Tcp {
         self.accepted(connection, Location::caller())
     }
 
+    /// The connections that this listener accepted and that are open, in the order in which they were accepted. It knows
+    /// them without keeping them alive, also when it is closed itself. It takes a look at each handle of the loop.
+    ///
+    /// So a server ends with all that it serves, whatever else lives on the loop:
+    ///
+    /// ```
+    /// use luvio::Tcp;
+    ///
+    /// fn end(server: &Tcp) {
+    ///     server.close(); // nobody new
+    ///     for client in server.connections() {
+    ///         client.finish(); // lets out what is queued; `close` would not wait for it
+    ///     }
+    /// }
+    /// # let event_loop = luvio::Loop::new()?;
+    /// # let server = Tcp::new(&event_loop);
+    /// # server.bind("127.0.0.1:0")?;
+    /// # server.listen_only(8)?;
+    /// # let _client = std::net::TcpStream::connect(server.local_addr()?)?;
+    /// # let accepted = server.accept()?;
+    /// # end(&server);
+    /// # assert!(accepted.is_closing());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn connections(&self) -> Vec<Tcp> {
+        let mut found = Vec::new();
+        self.event_loop().walk(|handle| {
+            let tcp = handle.as_any().downcast_ref::<Tcp>();
+            let is_own = |tcp: &&Tcp| !tcp.is_closing() && tcp.core().is_accepted_by(self.core());
+            found.extend(tcp.filter(is_own).cloned());
+        });
+        found
+    }
+
     /// A connection that was accepted, as a handle.
     fn accepted(
         &self,
@@ -138,6 +172,7 @@ impl Tcp {
         place: &'static Location<'static>,
     ) -> io::Result<(Tcp, SocketAddr)> {
         let accepted = Tcp::new_at(self.event_loop(), place);
+        accepted.core().set_accepted_by(self.core());
         accepted.0.stream.adopt(stream, false)?;
         Ok((accepted, addr))
     }

@@ -44,3 +44,11 @@ fn a_socket_that_cannot_be_deregistered_stays() {
     let server = server.into_std_listener().unwrap_err().value;
     assert!(client.is_writable() && client.peer_addr().is_ok() && server.local_addr().is_ok());
 }
+
+/// What a listener knows of its connections costs them nothing: it lies where the compiler would leave a gap.
+#[cfg(all(target_pointer_width = "64", not(debug_assertions)))]
+#[test]
+fn a_connection_is_small() {
+    // mio's sockets are larger in debug builds.
+    assert_eq!((size_of::<TcpInner>(), size_of::<Core>()), (136, 40));
+}

@@ -424,6 +424,10 @@
 //! - **LA-19** A listener knows the connections that it accepted and that are open
 //!   ([`connections`](crate::Tcp::connections)), without keeping them alive, also when it is closed: so a server can be
 //!   closed with all that it serves (libuv: only `walk`, which cannot tell whose they are).
+//! - **LA-20** What accept says of one connection (that it has gone, that its network has, that a firewall forbids it, …)
+//!   is logged at debug and skipped, by `accept`, `accept_next` and a listen callback alike (libuv: the callback gets it,
+//!   but for `ECONNABORTED`). After so many in a row as a turn accepts the listener rests, as without descriptors, which
+//!   the callback hears once a burst; `accept_next` goes on waiting. It ends only with errors of the listener itself.
 //!
 //! # SG: signals
 //!

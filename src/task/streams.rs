@@ -64,7 +64,7 @@ impl Tcp {
     /// A handle that is bound but not listening starts to listen, with a backlog of 128;
     /// [`listen_only`](Tcp::listen_only) before it says when and how long. When descriptors run out, waiting clients are
     /// accepted and closed at once, which is logged, once a burst; that is no error here, since a loop that ends with the
-    /// first error would end the server.
+    /// first error would end the server. Nor is what is wrong with one connection only: it is skipped.
     ///
     /// # Errors
     /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is closing, not

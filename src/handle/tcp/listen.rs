@@ -20,7 +20,8 @@ impl Tcp {
     /// `backlog` is how many connections the system keeps waiting. A handle that was never bound gets a free port, on all
     /// addresses. As long as a connection that was announced is not accepted, no further one is announced; none is lost.
     /// `cb` gets an error when the listener could not accept: when descriptors run out, waiting clients are accepted and
-    /// closed at once, and `cb` hears of it once a burst.
+    /// closed at once, and `cb` hears of it once a burst. What is wrong with one connection only (it has gone already, a
+    /// firewall forbids it, …) is skipped.
     ///
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is listening already

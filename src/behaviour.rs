@@ -283,7 +283,9 @@
 //! - **WR-16** A write error neither closes the stream nor stops reading.
 //! - **WR-17** A write to a peer that has gone may succeed once; the reset shows in a later write or when reading.
 //! - **WR-18** [`try_write`](crate::Tcp::try_write) writes what fits and says how much that was;
-//!   [`WouldBlock`](std::io::ErrorKind::WouldBlock) if nothing fits, while connecting, and while anything is queued.
+//!   [`WouldBlock`](std::io::ErrorKind::WouldBlock) if nothing fits, while connecting, and while anything is queued. From
+//!   a shutdown on it is refused as other writes are, also behind a queue (libuv: would block there, as if there could
+//!   be room some day).
 //! - **WR-19** It never queues, never changes the queue's size, never overtakes.
 //! - **WR-20** Its other errors are returned at once.
 //! - **WR-21** Writing to a broken connection raises no SIGPIPE, in whatever program.
@@ -323,11 +325,15 @@
 //! - **SH-17** However many writes there are, each is reported once, as a success, a failure or cancelled.
 //! - **SH-18** After [`close_reset`](crate::Tcp::close_reset) the peer's reads fail with
 //!   [`ConnectionReset`](std::io::ErrorKind::ConnectionReset); the writes that it cut short call back before the close.
-//! - **SH-19** While a shutdown waits, it is refused with [`Misuse::ShuttingDown`], and the handle stays open.
+//! - **SH-19** It resets whether the stream was shut down or not. A shutdown that waits is [`Canceled`], before the close;
+//!   one that was done is a success, and its peer reads the end that it was told before (libuv: refuses until the
+//!   shutdown has called back, but who resets wants to be rid of what the shutdown waits for).
 //! - **SH-20** It works although the socket was shut down directly on the descriptor.
 //! - **SH-21** The handle may be closed in every callback of a stream.
 //! - **SH-22** A stream closes its own descriptor and no other: one made of a duplicate of a standard descriptor leaves
 //!   that one open.
+//! - **SH-23** A reset of a handle without a socket closes it, and one of a closing handle ends with the close (libuv:
+//!   refuses both; here one call ends a handle in whatever state).
 //!
 //! # TC: bind and connect
 //!
@@ -516,7 +522,6 @@
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
-//! [`Misuse::ShuttingDown`]: crate::Misuse::ShuttingDown
 //! [`Misuse::UnderWay`]: crate::Misuse::UnderWay
 //! [`Misuse::ZeroKeepAlive`]: crate::Misuse::ZeroKeepAlive
 //! [`Notifier`]: crate::Notifier

@@ -75,8 +75,6 @@ pub enum Misuse {
     ZeroKeepAlive,
     /// A signal that does not exist or cannot be caught.
     BadSignal,
-    /// A shutdown is in progress, so the connection cannot be reset.
-    ShuttingDown,
 }
 
 impl Misuse {
@@ -100,8 +98,7 @@ impl Misuse {
             | Misuse::BadAddress
             | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
-            | Misuse::BadSignal
-            | Misuse::ShuttingDown => "EINVAL",
+            | Misuse::BadSignal => "EINVAL",
             Misuse::NestedRun
             | Misuse::Busy
             | Misuse::HasCallback
@@ -185,9 +182,6 @@ impl fmt::Display for Misuse {
             }
             Misuse::ZeroKeepAlive => "keep-alive needs a time, interval and count above zero",
             Misuse::BadSignal => "no such signal, or one that no callback can serve",
-            Misuse::ShuttingDown => {
-                "a shutdown is in progress; close the stream or wait for the shutdown"
-            }
         })
     }
 }

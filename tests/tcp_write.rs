@@ -362,7 +362,7 @@ fn a_listener_refuses_a_write() {
     });
 }
 
-/// WR-07: after a shutdown, done or waiting, nothing can be written any more.
+/// WR-07, WR-18: after a shutdown, done or waiting, nothing can be written any more.
 #[test]
 fn a_stream_that_was_shut_down_refuses_a_write() {
     with_loop(|event_loop| {

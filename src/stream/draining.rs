@@ -35,11 +35,6 @@ impl<H: StreamHandle> Stream<H> {
         request
     }
 
-    /// True if a shutdown waits for its turn.
-    pub(crate) fn is_shutting_down(&self) -> bool {
-        self.outgoing.with(|outgoing| !outgoing.shutdown.is_empty()).unwrap_or(false)
-    }
-
     /// True if closing now would lose nothing that was accepted for writing, and would tell the peer so.
     pub(crate) fn may_close_at_once(&self) -> bool {
         let must_be_told = self.is(is::SHOWN) && self.is(is::CONNECTED) && !self.is(is::SHUT);

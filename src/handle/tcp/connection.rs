@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Tcp;
-use crate::error::{Canceled, Misuse};
+use crate::error::Canceled;
 use crate::request::{OnDrop, Request, Ticket};
 
 impl Tcp {
@@ -168,9 +168,11 @@ impl Tcp {
     /// Closes the connection by a reset: what is queued here or in the kernel is dropped, and the peer's reads fail with
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset). Otherwise as [`close`](Tcp::close).
     ///
+    /// That is the way to get rid of a peer that does not take what a [`shutdown`](Tcp::shutdown) or a
+    /// [`finish`](Tcp::finish) waits for: they end with [`Canceled`](crate::Canceled). A handle without a socket is closed.
+    ///
     /// # Errors
-    /// Through the request: [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::ShuttingDown`]) while a shutdown is
-    /// in progress, and what the system says to the option; the handle stays open then.
+    /// Through the request: what the system says to the option; the handle stays open then.
     ///
     /// # Cancel safety
     /// As [`close`](Tcp::close).
@@ -178,9 +180,6 @@ impl Tcp {
     /// libuv: `uv_tcp_close_reset`
     #[track_caller]
     pub fn close_reset(&self) -> Request<()> {
-        if self.0.stream.is_shutting_down() {
-            return Request::finished(self.core().origin(), Err(Misuse::ShuttingDown.into()));
-        }
         match self.with_any_socket(|socket| socket.set_linger(Some(Duration::ZERO))) {
             // Some systems refuse the option on a socket that was shut down. There is nothing left to reset then.
             Ok(Err(err)) if err.raw_os_error() != Some(libc::EINVAL) => {

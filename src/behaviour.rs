@@ -129,7 +129,8 @@
 //! - **H-24** Whatever names a handle that is gone (an event, a sender, a request) is recognised as stale, although
 //!   another handle has its slot.
 //! - **H-25** The callbacks of a closed handle, and what they captured, are dropped after its close has called back,
-//!   not before, and never while one of them is running (libuv: C has nothing to drop).
+//!   not before, and never while one of them is running (libuv: C has nothing to drop). So is a reader that closes the
+//!   handle when it hears of the end; one that does not is dropped when it has returned.
 //!
 //! # T: timers
 //!
@@ -234,8 +235,9 @@
 //! - **RD-08** What came before the end is delivered before it, by calls of its own, maybe in earlier turns.
 //! - **RD-09** After the end, the stream can still be written, and still counts as readable.
 //! - **RD-10** Reading may begin again after the end, and comes to the end again.
-//! - **RD-11** A read error is delivered once, and reading has stopped. The stream is neither readable nor writable
-//!   then: reads are refused with [`Misuse::NotConnected`], writes with [`Misuse::ShutDown`]. It is not closed.
+//! - **RD-11** A read error is delivered once, and reading has stopped: in its callback the handle is inactive, as in that
+//!   of the end (libuv: active there, though not at the end). The stream is neither readable nor writable then: reads
+//!   are refused with [`Misuse::NotConnected`], writes with [`Misuse::ShutDown`]. It is not closed.
 //! - **RD-12** A reset by the peer is [`ConnectionReset`](std::io::ErrorKind::ConnectionReset), not the end of the
 //!   stream, also when a write that failed was told first.
 //! - **RD-13** [`read_stop`](crate::Tcp::read_stop) is good at once: not one call more, although data is at hand. It
@@ -258,7 +260,8 @@
 //! # WR: writing to streams
 //!
 //! - **WR-01** The buffers of one write, and writes among each other, reach the peer in order.
-//! - **WR-02** Writes that were accepted call back in the order in which they were made, each once.
+//! - **WR-02** Writes that were accepted call back in the order in which they were made, each once. One that was
+//!   [cancelled](crate::Request::cancel) does not wait for those before it: it calls back in the next pending pass.
 //! - **WR-03** The callback never runs inside [`write`](crate::Tcp::write), although the kernel took everything at
 //!   once.
 //! - **WR-04** If it did: made by an I/O callback, the write calls back in the same turn, before check; made by a
@@ -267,7 +270,9 @@
 //! - **WR-06** Writes during a connect are queued, and sent once it has succeeded; its callback comes first.
 //! - **WR-07** A write is refused with [`Misuse::NotConnected`] before any connect, [`Misuse::Listening`] on a
 //!   listener, [`Misuse::ShutDown`] after a shutdown was called or a read has failed, [`Misuse::Closing`] after close
-//!   (libuv: does not tell the first from the last, nor the second from the third).
+//!   (libuv: does not tell the first from the last, nor the second from the third). Like every refusal it calls back in
+//!   the next pending pass (libuv: the call returns the error): of a closing handle before its close, but if it is made
+//!   in the closing phase itself, by the callback of what the close cancelled, in the next turn, after the close.
 //! - **WR-08** An empty list of buffers is refused with [`Misuse::NoBuffers`]; an empty buffer is a write that
 //!   succeeds.
 //! - **WR-09** More buffers than the kernel takes in one call are no problem: thousands are one write.
@@ -302,7 +307,8 @@
 //!
 //! - **SH-01** [`shutdown`](crate::Tcp::shutdown) waits until everything queued is with the kernel, and ends after all
 //!   writes.
-//! - **SH-02** Its callback never runs inside the call, although nothing is queued.
+//! - **SH-02** Its callback never runs inside the call. If nothing is queued, the peer is told inside the call (libuv: in
+//!   the next turn; but as with a write, WR-05, there is nothing to wait for).
 //! - **SH-03** The peer reads the end of the stream after all data.
 //! - **SH-04** From the call on, the stream is not writable.
 //! - **SH-05** Reading goes on until the peer ends.
@@ -334,6 +340,8 @@
 //!   that one open.
 //! - **SH-23** A reset of a handle without a socket closes it, and one of a closing handle ends with the close (libuv:
 //!   refuses both; here one call ends a handle in whatever state).
+//! - **SH-24** From the call of finish on, nobody who read so far gets data: the callback is dropped, who awaits gets
+//!   [`Canceled`], though the queue may still take its time. Reading may begin again until the close.
 //!
 //! # TC: bind and connect
 //!

@@ -204,11 +204,9 @@ impl<H: StreamHandle> Stream<H> {
     /// The first step of closing: the socket goes, the requests stay for the closing phase.
     pub(crate) fn release(&self) {
         self.stop_connect_limit();
+        self.note_cut_off_read();
         let mut kept = is::SHOWN | is::RESUMING | is::READ_CUT_OFF | is::WRITE_CUT_OFF;
         kept &= self.flags.get();
-        if self.has(is::AWAITED | is::AWAITED_BY_TRAIT) {
-            kept |= is::READ_CUT_OFF;
-        }
         if self.is(is::ROOM_AWAITED) {
             kept |= is::WRITE_CUT_OFF;
         }

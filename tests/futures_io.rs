@@ -569,6 +569,26 @@ fn closing_the_handle_cancels_every_wait() {
     });
 }
 
+/// SH-24: a finish ends a wait for data with Canceled, though what is queued takes its time; a later read may go on.
+#[test]
+fn a_finish_cuts_a_read_off() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        fill(&tcp);
+        let mut buffer = [0; 8];
+        let wakes = Wakes::new();
+        let mut reader = &tcp;
+        let mut read = reader.read(&mut buffer);
+        assert!(wakes.poll(&mut read).is_pending());
+        tcp.finish();
+        assert_eq!(wakes.count(), 1);
+        assert!(is_canceled(&ready(&mut read).unwrap_err()));
+        peer.write_all(b"left").unwrap();
+        assert_eq!(event_loop.block_on((&tcp).read(&mut buffer)).unwrap().unwrap(), 4);
+        tcp.close();
+    });
+}
+
 /// Z-05, rule 7: when the loop is dropped, tasks that read and write are dropped, and waits elsewhere end with Canceled.
 #[test]
 fn dropping_the_loop_ends_every_wait() {

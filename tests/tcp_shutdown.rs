@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 use luvio::{Loop, Misuse, Request, RunMode, Tcp, is_canceled};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, connected_pair, connecting, expect, fill, listening, misuse,
-    note_reads, refusing_addr, reset, watchdog, with_loop,
+    Journal, Wakes, accepted_pair, connected_pair, connecting, expect, fill, listening, misuse,
+    note_reads, ready, refusing_addr, reset, turn, watchdog, with_loop,
 };
 
 /// Reads all that comes, in a thread of its own, and yields its length.
@@ -60,6 +60,19 @@ fn a_shutdown_never_calls_back_inside_the_call() {
         journal.note("the call is over");
         event_loop.run().unwrap();
         journal.assert_is(&["the call is over", "shutdown ok"]);
+    });
+}
+
+/// SH-02: with nothing queued the peer is told inside the call: it reads the end without a turn of the loop.
+#[test]
+fn a_shutdown_is_made_inside_the_call() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        tcp.write(b"all");
+        tcp.shutdown();
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "all");
     });
 }
 
@@ -689,6 +702,32 @@ fn a_finish_stops_reading() {
         });
         event_loop.run().unwrap();
         reader.join().unwrap();
+    });
+}
+
+/// SH-24: who awaits data hears at once that nothing comes any more, although the queue takes its time; what the peer sends
+/// then stays with the system for who reads next.
+#[test]
+fn a_finish_cuts_off_who_awaits_data() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        let total = fill(&tcp);
+        let wakes = Wakes::new();
+        let mut read = tcp.read_once();
+        assert!(wakes.poll(&mut read).is_pending());
+        tcp.finish();
+        assert_eq!(wakes.count(), 1);
+        peer.write_all(b"too late").unwrap();
+        turn(event_loop);
+        assert!(is_canceled(&ready(&mut read).unwrap_err()));
+        assert!(!tcp.is_closing());
+
+        // To read what is left keeps the close from being a reset.
+        let left = event_loop.block_on(tcp.read_once()).unwrap().unwrap();
+        assert_eq!(left.as_deref(), Some(&b"too late"[..]));
+        let received = drain(peer);
+        event_loop.run().unwrap();
+        assert_eq!(received.join().unwrap(), total);
     });
 }
 

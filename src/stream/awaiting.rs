@@ -143,6 +143,13 @@ impl<H: StreamHandle> Stream<H> {
         self.awaiting.wake(&self.core.event_loop().inner().tasks);
     }
 
+    /// Has a wait by the futures-io traits fail at its next poll: nothing else tells it that it was cut off.
+    pub(super) fn note_cut_off_read(&self) {
+        if self.has(is::AWAITED | is::AWAITED_BY_TRAIT) {
+            self.set(is::READ_CUT_OFF);
+        }
+    }
+
     /// Ends the wait of the task that waits for data; it finds out when it is polled.
     pub(super) fn cut_off_reader(&self) {
         if self.is(is::AWAITED) {

@@ -103,7 +103,8 @@ impl Tcp {
 
     /// Ends the connection without losing what is queued: [`shutdown`](Tcp::shutdown), then [`close`](Tcp::close) when
     /// that is done. The request ends with the close, with the shutdown's result. A handle without a connection is closed
-    /// at once. Reading stops.
+    /// at once. Reading stops: the read callback is dropped, and a task that awaits data gets [`Canceled`]. (It may begin
+    /// again, as long as the queue lasts: see below.)
     ///
     /// A peer that does not read keeps the handle open: set a [`Timer`](crate::Timer) if that must not be. If the peer has
     /// sent something that was not read, the system answers the close by a reset, and the peer may lose what is still on
@@ -124,13 +125,14 @@ impl Tcp {
         if stream.may_close_at_once() {
             return self.close();
         }
-        self.read_stop();
         let (request, ticket) = Request::pending(self.core().origin(), "finish", OnDrop::GoOn);
         let finisher = Finisher(Some(ticket));
         let tcp = self.clone();
         stream.end_writing(self.core().origin()).then(move |result| {
             tcp.close().then(move |_| finisher.finish(result));
         });
+        // Last, since it drops the callback or wakes a task, and so may run anything.
+        stream.end_reading_now();
         request
     }
 

@@ -342,6 +342,9 @@
 //!   refuses both; here one call ends a handle in whatever state).
 //! - **SH-24** From the call of finish on, nobody who read so far gets data: the callback is dropped, who awaits gets
 //!   [`Canceled`], though the queue may still take its time. Reading may begin again until the close.
+//! - **SH-25** Closing by the futures-io traits succeeds on a connection that the peer has reset, unless something that was
+//!   accepted for writing was lost: who reads or writes hears of the reset. [`shutdown`](crate::Tcp::shutdown) itself says
+//!   what the system says, as libuv's.
 //!
 //! # TC: bind and connect
 //!

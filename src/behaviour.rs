@@ -300,6 +300,8 @@
 //! - **WR-24** A kernel out of buffers (ENOBUFS) is no error: the write stays queued and is tried again after a pause.
 //! - **WR-25** The data that waits belongs to the queue: what the caller does with its buffer after `write` changes
 //!   nothing (libuv: the buffer has to stay as it is until the callback).
+//! - **WR-26** A program that writes on although more than 64 times the mark is queued (and more than 1 MiB) does not wait
+//!   for its peer: the log is told, as a warning, once a stream.
 //!
 //! # SH: shutdown and close of streams
 //!

@@ -1,13 +1,23 @@
 //! What is queued: it is sent as room appears, and then what waits for that has its turn: a shutdown, drains, a task.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::task::Waker;
+
+use log::warn;
 
 use super::requests::{Outgoing, pop_first};
 use super::write_queue::{SLICES_PER_SEND, WriteQueue};
 use super::{Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
+
+/// How far above its mark a queue is that is worth a warning: so much that no program gets there which looks at the mark
+/// now and then, and so little (4 MiB with the default mark) that it is told long before the memory is used up.
+const FAR_ABOVE: usize = 64;
+
+/// Less than this is never far, however low the mark.
+const LEAST_FAR: usize = 1 << 20;
 
 impl<H: StreamHandle> Stream<H> {
     pub(crate) fn shutdown(&self, origin: Origin) -> Request<()> {
@@ -64,6 +74,22 @@ impl<H: StreamHandle> Stream<H> {
         let (request, ticket) = Request::pending(origin, "drained", OnDrop::Cancel);
         self.with_outgoing(|outgoing| outgoing.drains.push(ticket));
         request
+    }
+
+    /// Tells the log, once a stream, that more is written although a queue far above its mark waits: nobody there waits for
+    /// the peer. One large write is no reason, nor is a program that stops writing at the mark: both find less in the
+    /// queue.
+    pub(super) fn warn_if_swamped(&self, queued_before: usize) {
+        let far = self.high_water().saturating_mul(FAR_ABOVE).max(LEAST_FAR);
+        let is_news = |outgoing: &mut Outgoing| !mem::replace(&mut outgoing.warned, true);
+        if queued_before <= far || self.outgoing.with(is_news) != Some(true) {
+            return;
+        }
+        let (kind, place) = (self.core.kind(), self.core.place());
+        warn!(
+            "{queued_before} bytes wait in the queue of the {kind} made at {place}, and more is written: its peer reads too \
+             slowly; await the writes, or pause while needs_drain() is true"
+        );
     }
 
     fn high_water(&self) -> usize {

@@ -21,6 +21,8 @@ pub(super) struct Outgoing {
     /// The task that waits for room, by the futures-io traits.
     pub(super) writer: Option<Waker>,
     pub(super) high_water: Option<usize>,
+    /// The log was told that the queue is far above its mark.
+    pub(super) warned: bool,
 }
 
 impl Outgoing {
@@ -29,6 +31,7 @@ impl Outgoing {
             || !self.drains.is_empty()
             || self.writer.is_some()
             || self.high_water.is_some()
+            || self.warned
     }
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {

@@ -352,9 +352,9 @@ impl Drop for Core {
 }
 
 /// The methods that every handle has, as inherent ones and as `Handle`. `$handle` is a tuple struct around the `Rc` of an
-/// `Object`.
+/// `Object`; `$warning` is what its users have to know before they close one.
 macro_rules! impl_handle {
-    ($handle:ty) => {
+    ($handle:ty $(, $warning:literal)?) => {
         impl $handle {
             /// Closes the handle.
             ///
@@ -363,6 +363,7 @@ macro_rules! impl_handle {
             /// unfinished requests end with [`Canceled`](crate::Canceled), in order; then the returned request ends; then
             /// the handle's callbacks are dropped. Handles closed first are called first. A second close changes
             /// nothing; its request ends with the first one's.
+            $(#[doc = $warning])?
             ///
             /// # Cancel safety
             /// Dropping the request changes nothing: the close goes on.

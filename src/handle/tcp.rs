@@ -95,7 +95,13 @@ struct Extra {
     only_v6: bool,
 }
 
-impl_handle!(Tcp);
+impl_handle!(
+    Tcp,
+    "
+What is queued is lost: [`finish`](Tcp::finish) lets it out first. With `AsyncWriteExt` of futures in scope, `tcp.close()`
+is still this method and not the trait's, which lets it out, too: code that was written for other sockets loses what is
+queued here, and sees success. It calls `finish`, or the trait by its name, `AsyncWriteExt::close(&mut &tcp)`."
+);
 
 impl Tcp {
     fn new_at(event_loop: &LoopHandle, place: &'static Location<'static>) -> Tcp {

@@ -17,8 +17,8 @@ impl Tcp {
     ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a connection, for a listener and after a read error;
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::AlreadyReading`]) if somebody reads already, who stays;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::Closing`]) on a closing handle.
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)) if
+    /// somebody reads already, who stays; [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle.
     ///
     /// libuv: `uv_read_start`
     pub fn read_start(
@@ -43,10 +43,21 @@ impl Tcp {
     /// The request ends when all of it is with the kernel, in the order of the writes. A write never refuses because too
     /// much is queued: see [`needs_drain`](Tcp::needs_drain). Empty data is a valid write.
     ///
+    /// **Small writes one after the other.** Two of them, such as a head and its body, take some 40 ms until the second
+    /// arrives: the system holds it back until the peer has acknowledged the first (Nagle's algorithm), and the peer
+    /// acknowledges late, hoping to have something to say. Send both by one [`write_vectored`](Tcp::write_vectored), or
+    /// call [`set_nodelay`](Tcp::set_nodelay) once: a tenth of a millisecond then.
+    ///
+    /// **With `AsyncWriteExt` of futures in scope** `tcp.write(…)` is still this method, which sends all of `data` and
+    /// yields `()`. The trait's, which sends a part and yields its length, has to be called by its name:
+    /// `AsyncWriteExt::write(&mut &tcp, data)`. Nothing is lost by the mix as long as each is awaited, and the end is a
+    /// [`finish`](Tcp::finish) and no [`close`](Tcp::close).
+    ///
     /// # Errors
     /// Through the request: [`NotConnected`](io::ErrorKind::NotConnected) without a connection;
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) on a listener, after [`shutdown`](Tcp::shutdown) and after a read error
-    /// ([`Misuse::ShutDown`]); [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle; what the system says.
+    /// ([`Misuse::ShutDown`](crate::Misuse::ShutDown)); [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle;
+    /// what the system says.
     ///
     /// # Cancel safety
     /// Dropping the request changes nothing: what was accepted is sent.
@@ -58,11 +69,12 @@ impl Tcp {
         self.0.stream.write(Location::caller(), data.as_ref())
     }
 
-    /// Writes several buffers, one after the other, as one write.
+    /// Writes several buffers, one after the other, as one write: the peer need not wait for the second one (see
+    /// [`write`](Tcp::write)).
     ///
     /// # Errors
-    /// As [`write`](Tcp::write), and [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::NoBuffers`]) for an empty
-    /// list.
+    /// As [`write`](Tcp::write), and [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// ([`Misuse::NoBuffers`](crate::Misuse::NoBuffers)) for an empty list.
     ///
     /// # Cancel safety
     /// As [`write`](Tcp::write).

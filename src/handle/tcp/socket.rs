@@ -149,6 +149,11 @@ impl Tcp {
 
     /// The number of the descriptor, for calls that luvio does not offer. It stays the handle's: do not close it.
     ///
+    /// Whoever sees it might duplicate it, and a duplicate would keep the connection open and registered with the loop.
+    /// So from the first call on the handle closes with more care: it is taken out of the selector by a system call of its
+    /// own, and a [`finish`](Tcp::finish) with nothing queued ends the writing side by a shutdown first, so that it is not
+    /// closed inside the call. To ask for the addresses or set the options that the handle knows does not count.
+    ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) before there is a socket and after close.
     ///
@@ -158,7 +163,8 @@ impl Tcp {
     }
 
     /// Runs `f` with the descriptor, borrowed for as long as `f` runs. (A shared handle that can be closed cannot be
-    /// [`AsFd`](std::os::fd::AsFd) in safe code.) A close inside `f` takes the descriptor when `f` returns.
+    /// [`AsFd`](std::os::fd::AsFd) in safe code.) A close inside `f` takes the descriptor when `f` returns. As with
+    /// [`fileno`](Tcp::fileno), the handle closes with more care afterwards.
     ///
     /// # Errors
     /// As [`fileno`](Tcp::fileno).

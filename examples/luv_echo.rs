@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use log::{debug, info, warn};
-use luvio::{Loop, LoopHandle, Signal, Tcp, Timer};
+use luvio::{Loop, Signal, Tcp, Timer};
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -74,7 +74,7 @@ fn on_signal(signal: &Signal, signum: i32) {
             None => drop(handle.close()),
         }
     });
-    Timer::after(event_loop, LAST_CHANCE, close_all).unref();
+    Timer::after(event_loop, LAST_CHANCE, |timer| timer.event_loop().close_all()).unref();
 }
 
 /// Ends a connection, or the listening. While a slow client takes what is queued, what it still sends is read and dropped:
@@ -91,11 +91,6 @@ fn say_goodbye(tcp: &Tcp) {
             client.finish();
         }
     });
-}
-
-fn close_all(timer: &Timer) {
-    let event_loop: &LoopHandle = timer.event_loop();
-    event_loop.walk(|handle| drop(handle.close()));
 }
 
 fn main() {

@@ -94,6 +94,7 @@
 //! - **L-34** [`walk`](crate::LoopHandle::walk) shows every handle that is not completely closed, those being closed
 //!   included, once, in the order of creation. luvio has no handles of its own among them.
 //! - **L-35** The visitor may close any handle and make new ones, which this walk does not show.
+//!   [`close_all`](crate::LoopHandle::close_all) closes them all.
 //! - **L-36** A handle is shown until its close calls back: not in that callback, and not afterwards. Of several requests
 //!   for its close the first counts.
 //! - **L-37** Loops in different threads know nothing of each other.
@@ -143,7 +144,8 @@
 //! - **H-24** Whatever names a handle that is gone (an event, a sender, a request) is recognised as stale, although
 //!   another handle has its slot.
 //! - **H-25** The callbacks of a closed handle, and what they captured, are dropped after its close has called back,
-//!   not before, and never while one of them is running (libuv: C has nothing to drop).
+//!   not before, and never while one of them is running (libuv: C has nothing to drop). So is a reader that closes the
+//!   handle when it hears of the end; one that does not is dropped when it has returned.
 //!
 //! # T: timers
 //!
@@ -258,8 +260,9 @@
 //! - **RD-09** After the end, the stream can still be written, and still counts as readable.
 //! - **RD-10** Reading may begin again after the end, and comes to the end again; once a turn if it begins again in the
 //!   callback.
-//! - **RD-11** A read error is delivered once, and reading has stopped. The stream is neither readable nor writable
-//!   then: reads are refused with [`Misuse::NotConnected`], writes with [`Misuse::ShutDown`]. It is not closed.
+//! - **RD-11** A read error is delivered once, and reading has stopped: in its callback the handle is inactive, as in that
+//!   of the end (libuv: active there, though not at the end). The stream is neither readable nor writable then: reads
+//!   are refused with [`Misuse::NotConnected`], writes with [`Misuse::ShutDown`]. It is not closed.
 //! - **RD-12** A reset by the peer is [`ConnectionReset`](std::io::ErrorKind::ConnectionReset), not the end of the
 //!   stream, also when a write that failed was told first.
 //! - **RD-13** [`read_stop`](crate::Tcp::read_stop) is good at once: not one call more, although data is at hand. It
@@ -285,7 +288,8 @@
 //! # WR: writing to streams
 //!
 //! - **WR-01** The buffers of one write, and writes among each other, reach the peer in order.
-//! - **WR-02** Writes that were accepted call back in the order in which they were made, each once.
+//! - **WR-02** Writes that were accepted call back in the order in which they were made, each once. One that was
+//!   [cancelled](crate::Request::cancel) does not wait for those before it: it calls back in the next pending pass.
 //! - **WR-03** The callback never runs inside [`write`](crate::Tcp::write), although the kernel took everything at
 //!   once.
 //! - **WR-04** If it did: made by an I/O callback, the write calls back in the same turn, before check; made by a
@@ -295,7 +299,9 @@
 //!   closes the handle, none of them is sent.
 //! - **WR-07** A write is refused with [`Misuse::NotConnected`] before any connect, [`Misuse::Listening`] on a
 //!   listener, [`Misuse::ShutDown`] after a shutdown was called or a read has failed, [`Misuse::Closing`] after close
-//!   (libuv: does not tell the first from the last, nor the second from the third).
+//!   (libuv: does not tell the first from the last, nor the second from the third). Like every refusal it calls back in
+//!   the next pending pass (libuv: the call returns the error): of a closing handle before its close, but if it is made
+//!   in the closing phase itself, by the callback of what the close cancelled, in the next turn, after the close.
 //! - **WR-08** An empty list of buffers is refused with [`Misuse::NoBuffers`]; an empty buffer is a write that
 //!   succeeds.
 //! - **WR-09** More buffers than the kernel takes in one call are no problem: thousands are one write.
@@ -311,7 +317,9 @@
 //! - **WR-16** A write error neither closes the stream nor stops reading.
 //! - **WR-17** A write to a peer that has gone may succeed once; the reset shows in a later write or when reading.
 //! - **WR-18** [`try_write`](crate::Tcp::try_write) writes what fits and says how much that was;
-//!   [`WouldBlock`](std::io::ErrorKind::WouldBlock) if nothing fits, while connecting, and while anything is queued.
+//!   [`WouldBlock`](std::io::ErrorKind::WouldBlock) if nothing fits, while connecting, and while anything is queued. From
+//!   a shutdown on it is refused as other writes are, also behind a queue (libuv: would block there, as if there could
+//!   be room some day).
 //! - **WR-19** It never queues, never changes the queue's size, never overtakes.
 //! - **WR-20** Its other errors are returned at once.
 //! - **WR-21** Writing to a broken connection raises no SIGPIPE, in whatever program.
@@ -321,6 +329,8 @@
 //! - **WR-24** A kernel out of buffers (ENOBUFS) is no error: the write stays queued and is tried again after a pause.
 //! - **WR-25** The data that waits belongs to the queue: what the caller does with its buffer after `write` changes
 //!   nothing (libuv: the buffer has to stay as it is until the callback).
+//! - **WR-26** A program that writes on although more than 64 times the mark is queued (and more than 1 MiB) does not wait
+//!   for its peer: the log is told, as a warning, once a stream.
 //!
 //! # SH: shutdown and close of streams
 //!
@@ -328,7 +338,8 @@
 //!
 //! - **SH-01** [`shutdown`](crate::Tcp::shutdown) waits until everything queued is with the kernel, and ends after all
 //!   writes.
-//! - **SH-02** Its callback never runs inside the call, although nothing is queued.
+//! - **SH-02** Its callback never runs inside the call. If nothing is queued, the peer is told inside the call (libuv: in
+//!   the next turn; but as with a write, WR-05, there is nothing to wait for).
 //! - **SH-03** The peer reads the end of the stream after all data.
 //! - **SH-04** From the call on, the stream is not writable.
 //! - **SH-05** Reading goes on until the peer ends.
@@ -351,18 +362,29 @@
 //! - **SH-17** However many writes there are, each is reported once, as a success, a failure or cancelled.
 //! - **SH-18** After [`close_reset`](crate::Tcp::close_reset) the peer's reads fail with
 //!   [`ConnectionReset`](std::io::ErrorKind::ConnectionReset); the writes that it cut short call back before the close.
-//! - **SH-19** While a shutdown waits, it is refused with [`Misuse::ShuttingDown`], and the handle stays open.
+//! - **SH-19** It resets whether the stream was shut down or not. A shutdown that waits is [`Canceled`], before the close;
+//!   one that was done is a success, and its peer reads the end that it was told before (libuv: refuses until the
+//!   shutdown has called back, but who resets wants to be rid of what the shutdown waits for).
 //! - **SH-20** It works although the socket was shut down directly on the descriptor.
 //! - **SH-21** The handle may be closed in every callback of a stream.
 //! - **SH-22** A stream closes its own descriptor and no other: one made of a duplicate of a standard descriptor leaves
 //!   that one open.
+//! - **SH-23** A reset of a handle without a socket closes it, and one of a closing handle ends with the close (libuv:
+//!   refuses both; here one call ends a handle in whatever state).
+//! - **SH-24** From the call of finish on, nobody who read so far gets data: the callback is dropped, who awaits gets
+//!   [`Canceled`], though the queue may still take its time. Reading may begin again until the close.
+//! - **SH-25** Closing by the futures-io traits succeeds on a connection that the peer has reset, unless something that was
+//!   accepted for writing was lost: who reads or writes hears of the reset. [`shutdown`](crate::Tcp::shutdown) itself says
+//!   what the system says, as libuv's.
 //!
 //! # TC: bind and connect
 //!
 //! - **TC-01** A new [`Tcp`] has no socket until it is bound, connects, listens or adopts one.
 //! - **TC-03** [`bind`](crate::Tcp::bind) says that an address is in use, and another one can be tried (libuv: later
-//!   calls say so, and the error sticks). Where the system lets two sockets be bound alike,
-//!   [`listen`](crate::Tcp::listen) says it.
+//!   calls say so, and the error sticks). After a bind that failed, for whatever reason, listen, connect and
+//!   `accept_next` are refused with [`Misuse::NotBound`] until a bind succeeds: a program that ignores the error opens
+//!   no port on other addresses. Where the system lets two sockets be bound alike, [`listen`](crate::Tcp::listen) says
+//!   that the address is in use.
 //! - **TC-04** An address that is not this machine's is [`AddrNotAvailable`](std::io::ErrorKind::AddrNotAvailable) from
 //!   `bind`.
 //! - **TC-05** A second bind is refused with [`Misuse::AlreadyBound`].
@@ -374,7 +396,8 @@
 //! - **TC-10** A refused connect is reported through its request, as
 //!   [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused).
 //! - **TC-11** After a connect that failed, was cancelled or ran out of time, the handle is open and without a socket:
-//!   it may bind and connect again.
+//!   it may bind and connect again. If it had been bound, it has to be bound again first, and refuses with
+//!   [`Misuse::NotBound`] until then (libuv: keeps the socket and its address).
 //! - **TC-12** Over when the call returns are: a connect beside another one ([`Misuse::AlreadyConnecting`]), on a
 //!   connected or listening handle ([`Misuse::AlreadyConnected`]), to something that is no address
 //!   ([`Misuse::BadAddress`]; host names are not resolved), and one without a route.
@@ -393,18 +416,29 @@
 //!   adopted connections.
 //! - **TC-22** An adopted connection can be used at once ([`open`](crate::Tcp::open)); an adopted bound socket can
 //!   listen or connect ([`open_listener`](crate::Tcp::open_listener)).
-//! - **TC-23** A handle with a socket refuses to adopt another one, with [`Misuse::HasSocket`]. Adoption makes the
-//!   socket non-blocking.
+//! - **TC-23** A handle with a socket refuses to adopt another one, with [`Misuse::HasSocket`]. What is refused comes
+//!   back, open ([`Refused`](crate::Refused)). Adoption makes the socket non-blocking.
 //! - **TC-24** Both addresses are refused with [`Misuse::NoSocket`] without a socket; the peer's of a socket without a
 //!   connection is [`NotConnected`](std::io::ErrorKind::NotConnected), from the system.
 //! - **TC-25** All of it holds for IPv6.
 //! - **TC-26** [`connect_timeout`](crate::Tcp::connect_timeout) ends once, with
 //!   [`TimedOut`](std::io::ErrorKind::TimedOut) if the time is over first; the socket is given back (libuv: has no such
 //!   call). See TC-11.
+//! - **TC-27** A socket that is bound to IPv6's "any" address serves IPv4, too, where the system can, unless
+//!   [`set_only_v6`](crate::Tcp::set_only_v6) was called before; then IPv4 addresses are refused with
+//!   [`Misuse::NotIpv6`].
+//! - **TC-28** [`into_std`](crate::Tcp::into_std) and [`into_std_listener`](crate::Tcp::into_std_listener) hand the
+//!   socket itself over, no duplicate, with what has arrived and was not read, and with those who wait to be accepted.
+//!   The loop hears no more of it. The handle, all clones of it, is then closed, as by close; what waited for data or
+//!   connections is [`Canceled`] (libuv: has no such call).
+//! - **TC-29** Where something would be lost by that, it is refused, and the handle comes back as it was: with
+//!   [`Misuse::AlreadyConnecting`] during a connect; with [`Misuse::UnderWay`] while writes or a shutdown wait, while a
+//!   connection is announced and not accepted, and while the descriptor is lent.
 //!
 //! # LA: listen and accept
 //!
-//! - **LA-01** A handle that was not bound listens on a free port.
+//! - **LA-01** A handle that was never bound listens on a free port of all addresses. One whose bind failed, or whose
+//!   address went with a connect that failed, does not listen: see TC-03.
 //! - **LA-02** Listening again is refused with [`Misuse::AlreadyListening`]; the first callback and backlog stay
 //!   (libuv: replaces them, and the first caller never learns of it).
 //! - **LA-03** Each connection is announced once.
@@ -423,7 +457,9 @@
 //!   [`accept_next`](crate::Tcp::accept_next) it is logged, since a server that ends with its first error would end. If
 //!   even the spare descriptor is gone, the listener rests until a handle closes or 100 ms have passed.
 //! - **LA-12** When descriptors are free again, accepting goes on by itself.
-//! - **LA-13** A connection that was gone before it could be accepted is skipped.
+//! - **LA-13** A connection that was gone before it could be accepted is skipped. Where the system still hands it over,
+//!   [`peer_addr`](crate::Tcp::peer_addr) may be an error already;
+//!   [`accept_with_addr`](crate::Tcp::accept_with_addr) tells the address in any case.
 //! - **LA-14** A burst is announced completely and in order, so many connections a turn (64;
 //!   [`accepts_per_turn`](crate::Builder::accepts_per_turn)).
 //! - **LA-15** A listener with a callback is active; unreferenced, it does not hold the loop. One without a callback
@@ -433,6 +469,13 @@
 //! - **LA-17** What a listener accepts is on its own loop; accepting into another loop cannot be written down (libuv:
 //!   aborts).
 //! - **LA-18** A server and its client may live on one loop. Which of the two hears first is not said.
+//! - **LA-19** A listener knows the connections that it accepted and that are open
+//!   ([`connections`](crate::Tcp::connections)), without keeping them alive, also when it is closed: so a server can be
+//!   closed with all that it serves (libuv: only `walk`, which cannot tell whose they are).
+//! - **LA-20** What accept says of one connection (that it has gone, that its network has, that a firewall forbids it, …)
+//!   is logged at debug and skipped, by `accept`, `accept_next` and a listen callback alike (libuv: the callback gets it,
+//!   but for `ECONNABORTED`). After so many in a row as a turn accepts the listener rests, as without descriptors, which
+//!   the callback hears once a burst; `accept_next` goes on waiting. It ends only with errors of the listener itself.
 //!
 //! # SG: signals
 //!
@@ -520,9 +563,11 @@
 //! [`Misuse::NeverStarted`]: crate::Misuse::NeverStarted
 //! [`Misuse::NoBuffers`]: crate::Misuse::NoBuffers
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
+//! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
+//! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
-//! [`Misuse::ShuttingDown`]: crate::Misuse::ShuttingDown
+//! [`Misuse::UnderWay`]: crate::Misuse::UnderWay
 //! [`Misuse::ZeroKeepAlive`]: crate::Misuse::ZeroKeepAlive
 //! [`Notifier`]: crate::Notifier
 //! [`NotifierSender`]: crate::NotifierSender

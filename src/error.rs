@@ -8,7 +8,7 @@ use std::io;
 ///
 /// It travels inside an [`io::Error`]; [`Misuse::of`] gets it back. Its text says what to do instead, [`name`](Misuse::name)
 /// is libuv's name for it, [`kind`](Misuse::kind) the kind of the `io::Error`. A mistake never changes the handle: what
-/// it was doing goes on.
+/// it was doing goes on. (A bind that failed is remembered, though: see [`NotBound`](Misuse::NotBound).)
 ///
 /// ```
 /// use luvio::{Loop, Misuse, Tcp};
@@ -49,6 +49,9 @@ pub enum Misuse {
     Listening,
     /// The list of buffers is empty.
     NoBuffers,
+    /// Something is under way that would be lost with the socket: queued writes, a shutdown, a connection that was announced
+    /// and not accepted; or the descriptor is lent.
+    UnderWay,
     /// A connect is in progress.
     AlreadyConnecting,
     /// The handle is connected or listening already.
@@ -59,16 +62,19 @@ pub enum Misuse {
     NotListening,
     /// The handle has an address already.
     AlreadyBound,
+    /// The handle has not got the address that it was to be bound to: bind failed, or a connect that failed took the
+    /// address along. Listening or connecting now would use another one.
+    NotBound,
     /// The handle has a socket already.
     HasSocket,
     /// The address is no IP address with a port; host names have to be resolved first.
     BadAddress,
+    /// An IPv4 address for a handle that is to serve IPv6 only.
+    NotIpv6,
     /// A time, interval or count of zero where it would mean "always".
     ZeroKeepAlive,
     /// A signal that does not exist or cannot be caught.
     BadSignal,
-    /// A shutdown is in progress, so the connection cannot be reset.
-    ShuttingDown,
     /// The loop has a real clock, which nobody can move.
     RealClock,
 }
@@ -89,13 +95,18 @@ impl Misuse {
             | Misuse::NeverStarted
             | Misuse::NoBuffers
             | Misuse::AlreadyBound
+            | Misuse::NotBound
             | Misuse::NotListening
             | Misuse::BadAddress
+            | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
-            | Misuse::ShuttingDown
             | Misuse::RealClock => "EINVAL",
-            Misuse::NestedRun | Misuse::Busy | Misuse::HasCallback | Misuse::HasSocket => "EBUSY",
+            Misuse::NestedRun
+            | Misuse::Busy
+            | Misuse::HasCallback
+            | Misuse::HasSocket
+            | Misuse::UnderWay => "EBUSY",
             Misuse::AlreadyReading | Misuse::AlreadyConnecting | Misuse::AlreadyListening => {
                 "EALREADY"
             }
@@ -148,6 +159,9 @@ impl fmt::Display for Misuse {
             Misuse::NoBuffers => {
                 "the list of buffers is empty; pass at least one buffer, which may be empty"
             }
+            Misuse::UnderWay => {
+                "a write, a shutdown or an announced connection waits, or the descriptor is lent; let that end first"
+            }
             Misuse::AlreadyConnecting => "a connect is in progress; wait for it or cancel it",
             Misuse::AlreadyConnected => {
                 "the handle is connected or listening already; use another one"
@@ -157,17 +171,20 @@ impl fmt::Display for Misuse {
             }
             Misuse::NotListening => "the handle is not listening; call listen or listen_only first",
             Misuse::AlreadyBound => "the handle has an address already; bind another one",
+            Misuse::NotBound => {
+                "bind failed, or the address went with a connect that failed; bind the handle again first"
+            }
             Misuse::HasSocket => {
                 "the handle has a socket already; open the other one on a new handle"
             }
             Misuse::BadAddress => {
                 "not an IP address with a port, such as 127.0.0.1:7000; resolve host names first"
             }
+            Misuse::NotIpv6 => {
+                "an IPv4 address on a handle for IPv6 only; bind an IPv6 one, or call set_only_v6(false) first"
+            }
             Misuse::ZeroKeepAlive => "keep-alive needs a time, interval and count above zero",
             Misuse::BadSignal => "no such signal, or one that no callback can serve",
-            Misuse::ShuttingDown => {
-                "a shutdown is in progress; close the stream or wait for the shutdown"
-            }
             Misuse::RealClock => {
                 "the clock of this loop is the real one; build the loop with virtual_clock to move it"
             }
@@ -180,6 +197,56 @@ impl Error for Misuse {}
 impl From<Misuse> for io::Error {
     fn from(misuse: Misuse) -> io::Error {
         io::Error::new(misuse.kind(), misuse)
+    }
+}
+
+/// A value that was not taken over comes back, with the reason: a socket that [`Tcp::open`](crate::Tcp::open) refused, or
+/// the handle that [`Tcp::into_std`](crate::Tcp::into_std) leaves as it is.
+///
+/// Whoever only wants the reason uses `?`: it becomes an [`io::Error`], and the value is dropped.
+///
+/// ```
+/// use luvio::{Loop, Misuse, Tcp};
+/// use std::io;
+///
+/// let event_loop = Loop::new()?;
+/// let tcp = Tcp::new(&event_loop);
+/// tcp.bind("127.0.0.1:0")?;
+/// let other = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let refused = tcp.open_listener(other).unwrap_err();
+/// assert_eq!(Misuse::of(&refused.error), Some(Misuse::HasSocket));
+/// let other = refused.value; // still open
+/// # drop(other);
+/// # Ok::<(), io::Error>(())
+/// ```
+pub struct Refused<T> {
+    /// Why it was refused.
+    pub error: io::Error,
+    /// What was refused.
+    pub value: T,
+}
+
+impl<T> fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<T> Error for Refused<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl<T> From<Refused<T>> for io::Error {
+    fn from(refused: Refused<T>) -> io::Error {
+        refused.error
     }
 }
 

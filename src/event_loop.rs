@@ -84,6 +84,9 @@ pub enum RunMode {
 /// `&Loop` turns into by itself. Dropping the loop closes every handle and drops every callback without calling any of
 /// them; whatever the program still holds then stays safe to use and says that the loop is gone.
 ///
+/// **A loop does not survive a fork** that is not followed by exec, which is what `std::process::Command` does: see
+/// [the crate's page](crate#fork).
+///
 /// ```
 /// use luvio::{Loop, Timer};
 /// use std::time::Duration;

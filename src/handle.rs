@@ -14,6 +14,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -135,6 +136,8 @@ pub(crate) struct Core {
     active: Cell<bool>,
     referenced: Cell<bool>,
     closing: Cell<bool>,
+    /// The mark of the listener that accepted the connection. It takes no room: without it, there would be a gap.
+    accepted_by: Cell<Option<NonZeroU32>>,
     waiters: Cell<Option<Box<CloseWaiters>>>,
 }
 
@@ -162,6 +165,7 @@ impl Core {
             active: Cell::new(false),
             referenced: Cell::new(true),
             closing: Cell::new(event_loop.is_gone()),
+            accepted_by: Cell::new(None),
             waiters: Cell::new(None),
         }
     }
@@ -203,6 +207,16 @@ impl Core {
 
     pub(crate) fn has_ref(&self) -> bool {
         self.referenced.get()
+    }
+
+    /// Notes which listener accepted the connection.
+    pub(crate) fn set_accepted_by(&self, listener: &Core) {
+        self.accepted_by.set(Some(listener.key.get().mark()));
+    }
+
+    /// True if `listener` accepted the connection.
+    pub(crate) fn is_accepted_by(&self, listener: &Core) -> bool {
+        self.accepted_by.get() == Some(listener.key.get().mark())
     }
 
     /// An error if the handle can do nothing any more.
@@ -338,9 +352,9 @@ impl Drop for Core {
 }
 
 /// The methods that every handle has, as inherent ones and as `Handle`. `$handle` is a tuple struct around the `Rc` of an
-/// `Object`.
+/// `Object`; `$warning` is what its users have to know before they close one.
 macro_rules! impl_handle {
-    ($handle:ty) => {
+    ($handle:ty $(, $warning:literal)?) => {
         impl $handle {
             /// Closes the handle.
             ///
@@ -349,6 +363,7 @@ macro_rules! impl_handle {
             /// unfinished requests end with [`Canceled`](crate::Canceled), in order; then the returned request ends; then
             /// the handle's callbacks are dropped. Handles closed first are called first. A second close changes
             /// nothing; its request ends with the first one's.
+            $(#[doc = $warning])?
             ///
             /// # Cancel safety
             /// Dropping the request changes nothing: the close goes on.

@@ -36,6 +36,39 @@ impl AsyncRead for &Tcp {
 /// Writes what there is room for and waits when there is none; nothing is queued. What
 /// [`write`](Tcp::write) has queued goes first. Several may wait at a time, for room or for a flush; all of them are woken.
 /// Closing shuts the writing side down; the handle is closed when it is dropped.
+///
+/// **The handle's own methods come first.** With `AsyncWriteExt` in scope, `tcp.write(…)`, `tcp.write_vectored(…)` and
+/// `tcp.close()` are those of [`Tcp`], also on a `&Tcp`. Generic code gets the trait's. Code that was written for another
+/// crate's sockets and calls them by these names gets a write that is queued when it is not awaited, and a close that does
+/// not wait for it: what is queued is lost, and both are a success. There, call the trait by its name, or use
+/// [`finish`](Tcp::finish) for the end:
+///
+/// ```
+/// use futures::io::{AsyncReadExt, AsyncWriteExt};
+/// use luvio::Tcp;
+/// use std::io;
+///
+/// async fn answer(client: Tcp, text: &[u8]) -> io::Result<()> {
+///     let mut question = [0; 64];
+///     (&client).read(&mut question).await?; // no such method on the handle: the trait's
+///     let sent = AsyncWriteExt::write(&mut &client, text).await?; // a part of it
+///     (&client).write_all(&text[sent..]).await?; // the trait's
+///     AsyncWriteExt::close(&mut &client).await // flushes, then shuts down; or client.finish().await
+/// }
+/// # let event_loop = luvio::Loop::new()?;
+/// # let server = Tcp::new(&event_loop);
+/// # server.bind("127.0.0.1:0")?;
+/// # server.listen_only(1)?;
+/// # let addr = server.local_addr()?;
+/// # let client = std::thread::spawn(move || {
+/// #     let mut client = std::net::TcpStream::connect(addr)?;
+/// #     io::Write::write_all(&mut client, b"?")?;
+/// #     io::read_to_string(client)
+/// # });
+/// # event_loop.block_on(async { answer(server.accept_next().await?, b"to you").await })??;
+/// # assert_eq!(client.join().unwrap()?, "to you");
+/// # Ok::<(), io::Error>(())
+/// ```
 impl AsyncWrite for &Tcp {
     fn poll_write(
         self: Pin<&mut Self>,

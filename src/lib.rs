@@ -133,6 +133,29 @@
 //! goes to its [`JoinHandle`], or to the log. Misuse is an [`io::Error`](std::io::Error) around a [`Misuse`], whose text
 //! says what to do instead.
 //!
+//! # Fork
+//!
+//! Children that exec are fine: [`std::process::Command`] starts them, and no descriptor of luvio's goes with them. A fork
+//! without exec (by another crate, or by the C code that embeds the program) is not supported. Parent and child share one
+//! selector in the kernel: a child that uses or drops its copy of a [`Loop`] takes the parent's sockets out of it, so that
+//! the parent waits for ever; and the signals of the child are told to the parent. The child must leave every loop that it
+//! inherited alone, end by `_exit` or exec, or make a new one.
+//!
+//! Nothing is checked, since the check would cost a system call a turn. A program that may be forked notices by comparing
+//! process ids:
+//!
+//! ```
+//! let made_by = std::process::id(); // kept beside the loop
+//! let event_loop = luvio::Loop::new()?;
+//! // … later, wherever it may be a child:
+//! if std::process::id() != made_by {
+//!     std::mem::forget(event_loop); // it is the parent's
+//!     let event_loop = luvio::Loop::new()?;
+//!     # drop(event_loop);
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! The chapter [`behaviour`] says in detail what the loop and each kind of handle promise, and where they differ from
 //! libuv.
 //!
@@ -166,7 +189,7 @@ mod task;
 
 pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
-pub use self::error::{Canceled, Misuse, is_canceled};
+pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
 };
@@ -185,9 +208,9 @@ pub use self::request::{Canceler, Request};
 #[cfg(feature = "signal")]
 pub use self::task::Delivered;
 pub use self::task::{
-    AcceptNext, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle, Notified, ReadInto,
-    ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go, interval, sleep,
-    sleep_until, spawn, timeout, yield_now,
+    AcceptNext, AcceptNextWithAddr, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle,
+    Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
+    interval, sleep, sleep_until, spawn, timeout, yield_now,
 };
 
 /// The blocks of README.md, compiled and run as doc tests.

@@ -32,7 +32,7 @@ use std::io::{self, IoSlice};
 use self::outcome::Outcome;
 use self::reading::EndOfPass;
 use self::requests::Outgoing;
-use crate::error::{Canceled, is_canceled};
+use crate::error::{Canceled, Misuse, Refused, is_canceled};
 use crate::event_loop::Readiness;
 use crate::handle::{Core, Rare, Slot};
 use crate::task::WaitingTask;
@@ -164,8 +164,14 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Takes over a connected socket. `shown` says that somebody else may have a duplicate of it.
-    pub(crate) fn adopt(&self, mut socket: H::Transport, shown: bool) -> io::Result<()> {
-        self.register(&mut socket)?;
+    pub(crate) fn adopt(
+        &self,
+        mut socket: H::Transport,
+        shown: bool,
+    ) -> Result<(), Refused<H::Transport>> {
+        if let Err(error) = self.register(&mut socket) {
+            return Err(Refused { error, value: socket });
+        }
         self.socket.replace(Some(socket));
         // There is room until the kernel says otherwise; whether there is data, the poll will tell.
         self.set(is::CONNECTED | is::WRITABLE);
@@ -175,15 +181,39 @@ impl<H: StreamHandle> Stream<H> {
         Ok(())
     }
 
+    /// Gives away a connected socket, for others to go on with. What has arrived and was not read is still in it. The handle
+    /// is to be closed then.
+    pub(crate) fn give_away(&self) -> io::Result<H::Transport> {
+        self.core.check_open()?;
+        if self.is(is::CONNECTING) {
+            return Err(Misuse::AlreadyConnecting.into());
+        }
+        if !self.is(is::CONNECTED) || self.is(is::BROKEN) {
+            return Err(Misuse::NotConnected.into());
+        }
+        // A shutdown that waits does so for what is queued.
+        if self.is(is::QUEUED) {
+            return Err(Misuse::UnderWay.into());
+        }
+        // In use inside `with_socket`.
+        let Ok(mut slot) = self.socket.try_borrow_mut() else {
+            return Err(Misuse::UnderWay.into());
+        };
+        let Some(socket) = slot.as_mut() else {
+            return Err(Misuse::NoSocket.into());
+        };
+        let inner = self.core.event_loop().inner();
+        inner.poller.with_registry(|registry| registry.deregister(socket))?;
+        slot.take().ok_or_else(|| Misuse::NoSocket.into())
+    }
+
     /// The first step of closing: the socket goes, the requests stay for the closing phase.
     pub(crate) fn release(&self) {
         let mut outcome = Outcome::default();
         self.stop_connect_limit();
+        self.note_cut_off_read();
         let mut kept = is::SHOWN | is::RESUMING | is::READ_CUT_OFF | is::WRITE_CUT_OFF;
         kept &= self.flags.get();
-        if self.has(is::AWAITED | is::AWAITED_BY_TRAIT) {
-            kept |= is::READ_CUT_OFF;
-        }
         if self.is(is::ROOM_AWAITED) {
             kept |= is::WRITE_CUT_OFF;
         }

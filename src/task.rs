@@ -25,7 +25,7 @@ use log::error;
 pub use self::await_callback::{AwaitCallback, Resume, await_callback};
 #[cfg(feature = "signal")]
 pub use self::streams::Delivered;
-pub use self::streams::{AcceptNext, Notified, ReadInto, ReadOnce, ReadWith};
+pub use self::streams::{AcceptNext, AcceptNextWithAddr, Notified, ReadInto, ReadOnce, ReadWith};
 pub use self::time::{
     Elapsed, Interval, Sleep, YieldNow, interval, sleep, sleep_until, timeout, yield_now,
 };

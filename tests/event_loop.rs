@@ -3,17 +3,22 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::io::Write;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use luvio::{
     Check, CloseError, Idle, Kind, Loop, LoopHandle, Misuse, Notifier, Prepare, Resume, RunMode,
-    Tcp, Timer, await_callback, yield_now,
+    Tcp, Timer, await_callback, is_canceled, yield_now,
 };
 use support::{
-    Drops, Journal, connected_pair, expect, misuse, new_loop, watchdog, with_built_loop, with_loop,
+    Drops, Journal, connected_pair, expect, misuse, new_loop, panic_text, turn, watchdog,
+    with_built_loop, with_loop,
 };
 
 const ZERO: Duration = Duration::ZERO;
@@ -946,6 +951,50 @@ fn walk_may_close_and_create() {
             Timer::after(handle.event_loop(), ZERO, |_| {});
         });
         assert_eq!(visits, 3);
+    });
+}
+
+/// L-35: all handles can be closed at once, of whatever kind; who waits for one is told, and the loop comes to its end.
+#[test]
+fn all_handles_can_be_closed_at_once() {
+    with_loop(|event_loop| {
+        let (reading, _peer) = connected_pair(event_loop);
+        reading.read_start(|_, _| panic!("nothing came")).expect("a connection can be read");
+        let (awaited, _other_peer) = connected_pair(event_loop);
+        let task = event_loop.spawn(async move { awaited.read_once().await.map(drop) });
+        let server = Tcp::new(event_loop);
+        server.listen(8, |_, _| panic!("nobody came")).expect("a new handle can listen");
+        let timer = Timer::after(event_loop, Duration::from_secs(3600), |_| panic!("too early"));
+        let _quiet = Notifier::wake_only(event_loop).expect("a notifier can be made");
+        turn(event_loop);
+        let closed = expect(1);
+        timer.close().then(move |_| assert_eq!(closed.hit(), 1));
+        event_loop.close_all();
+        event_loop.walk(|handle| assert!(handle.is_closing()));
+        let ended = event_loop.block_on(task).expect("the loop runs").expect("it ends by itself");
+        assert!(is_canceled(&ended.expect_err("the handle was closed")));
+    });
+}
+
+/// L-35: a waker that panics in it does not leave the others open.
+#[test]
+fn all_handles_are_closed_although_a_waker_panics() {
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("woken");
+        }
+    }
+    with_loop(|event_loop| {
+        let pairs = [connected_pair(event_loop), connected_pair(event_loop)];
+        let mut reads: Vec<_> = pairs.iter().map(|(tcp, _)| tcp.read_once()).collect();
+        let waker = Waker::from(Arc::new(Bomb));
+        for read in &mut reads {
+            assert!(Pin::new(read).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        let (last, _peer) = connected_pair(event_loop);
+        assert_eq!(panic_text(|| event_loop.close_all()), "woken");
+        assert!(pairs.iter().all(|(tcp, _)| tcp.is_closing()) && last.is_closing());
     });
 }
 

@@ -528,6 +528,33 @@ fn a_reset_fails_reads_and_writes() {
     });
 }
 
+/// SH-25: to close by the trait what the peer has reset is a success, as with other crates: there is nothing left to shut
+/// down, and whoever reads or writes has heard of the reset.
+#[test]
+fn closing_after_a_reset_is_a_success() {
+    with_loop(|event_loop| {
+        let hear: [fn(&Loop, &Tcp); 3] = [
+            |_, _| {},
+            |event_loop, tcp| {
+                let mut reader = tcp;
+                event_loop.block_on(reader.read(&mut [0])).unwrap().unwrap_err();
+            },
+            |event_loop, tcp| while event_loop.block_on(write(tcp, b"x")).unwrap().is_ok() {},
+        ];
+        for hear in hear {
+            let (tcp, peer) = connected_pair(event_loop);
+            event_loop.block_on(write(&tcp, b"unread")).unwrap().unwrap();
+            reset(peer);
+            hear(event_loop, &tcp);
+            for _ in 0..2 {
+                ready(flush(&tcp)).unwrap();
+                ready(close(&tcp)).unwrap();
+            }
+            assert!(!tcp.is_writable());
+        }
+    });
+}
+
 /// SH-12: a flush and a close by the trait are no success if something that was accepted could not be sent.
 #[test]
 fn a_flush_is_no_success_after_a_write_failed() {
@@ -572,6 +599,26 @@ fn closing_the_handle_cancels_every_wait() {
             Tcp::close(&unawaited);
             assert_eq!(misuse(ready((&unawaited).read(&mut [0]))), Misuse::Closing);
         }
+    });
+}
+
+/// SH-24: a finish ends a wait for data with Canceled, though what is queued takes its time; a later read may go on.
+#[test]
+fn a_finish_cuts_a_read_off() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        fill(&tcp);
+        let mut buffer = [0; 8];
+        let wakes = Wakes::new();
+        let mut reader = &tcp;
+        let mut read = reader.read(&mut buffer);
+        assert!(wakes.poll(&mut read).is_pending());
+        tcp.finish();
+        assert_eq!(wakes.count(), 1);
+        assert!(is_canceled(&ready(&mut read).unwrap_err()));
+        peer.write_all(b"left").unwrap();
+        assert_eq!(event_loop.block_on((&tcp).read(&mut buffer)).unwrap().unwrap(), 4);
+        tcp.close();
     });
 }
 

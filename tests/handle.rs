@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
@@ -20,8 +20,8 @@ use luvio::{
     Timer, is_canceled,
 };
 use support::{
-    Drops, Journal, connected_pair, expect, fill, misuse, new_loop, std_pair, turn, turn_until,
-    watchdog, with_loop,
+    Drops, Journal, connected_pair, expect, fill, misuse, new_loop, reset, std_pair, turn,
+    turn_until, watchdog, with_loop,
 };
 
 const ZERO: Duration = Duration::ZERO;
@@ -660,8 +660,12 @@ fn refusals(tcp: &Tcp) -> Vec<(&'static str, Misuse)> {
     };
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let results = [
-        ("open", tcp.open(std_pair().0)),
-        ("open_listener", tcp.open_listener(listener)),
+        ("open", tcp.open(std_pair().0).map_err(io::Error::from)),
+        ("open_listener", tcp.open_listener(listener).map_err(io::Error::from)),
+        ("into_std", tcp.clone().into_std().map(drop).map_err(io::Error::from)),
+        ("into_std_listener", tcp.clone().into_std_listener().map(drop).map_err(io::Error::from)),
+        ("set_only_v6", tcp.set_only_v6(true)),
+        ("accept_with_addr", tcp.accept_with_addr().map(drop)),
         ("bind", tcp.bind(address())),
         ("set_reuse_port", tcp.set_reuse_port(true)),
         ("set_nodelay", tcp.set_nodelay(true)),
@@ -916,6 +920,70 @@ fn callback_that_closes_its_handle_is_dropped_after_it_returned() {
             assert_eq!(drops.count(), 1);
         });
     });
+}
+
+/// H-25: the same goes for a reader that hears of the end, or of an error, and closes its handle there.
+#[test]
+fn reader_that_closes_its_handle_at_the_end_lives_until_it_is_closed() {
+    with_loop(|event_loop| {
+        let ends: [fn(TcpStream); 2] = [drop, reset];
+        for end in ends {
+            let (tcp, peer) = connected_pair(event_loop);
+            let (drops, closed) = (Drops::new(), expect(1));
+            let (token, at_close) = (drops.token(), drops.clone());
+            let read = tcp.read_start(move |tcp, chunk| {
+                token.keep();
+                assert!(!matches!(chunk, Ok(Some(_))));
+                let (closed, at_close) = (closed.clone(), at_close.clone());
+                tcp.close().then(move |_| {
+                    closed.hit();
+                    assert_eq!(at_close.count(), 0);
+                });
+            });
+            read.expect("a connection can be read");
+            end(peer);
+            event_loop.run().expect("the loop runs");
+            assert_eq!(drops.count(), 1);
+        }
+    });
+}
+
+/// H-25: one that does not close its handle is dropped when it has returned, by a panic too, or replaced if it reads again.
+#[test]
+fn reader_at_the_end_is_dropped_when_it_has_returned() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let (tcp, peer) = connected_pair(&event_loop);
+    drop(peer);
+    let drops = Drops::new();
+    for panics in [false, true] {
+        let (token, inside) = (drops.token(), drops.clone());
+        let read = tcp.read_start(move |_, _| {
+            token.keep();
+            assert!(!panics, "at the end");
+            assert_eq!(inside.count(), 0);
+        });
+        read.expect("a connection can be read");
+        let run = catch_unwind(AssertUnwindSafe(|| turn_until(&event_loop, || !tcp.is_active())));
+        assert_eq!(run.is_err(), panics);
+        assert_eq!(drops.count(), 1 + usize::from(panics));
+    }
+    let (token, second) = (drops.token(), drops.token());
+    let again = Rc::new(Cell::new(Some(second)));
+    let read = tcp.read_start(move |tcp, _| {
+        token.keep();
+        let second = again.take().expect("the end is told once");
+        tcp.read_start(move |_, _| second.keep()).expect("it can be read again");
+        assert!(tcp.is_active());
+    });
+    read.expect("a connection can be read");
+    while drops.count() < 3 {
+        turn(&event_loop);
+    }
+    while tcp.is_active() {
+        turn(&event_loop);
+    }
+    assert_eq!(drops.count(), 4);
 }
 
 /// H-25: a callback that stops or restarts its own handle is dropped after it has returned, and the new one stays.

@@ -44,6 +44,16 @@ fn ended(event_loop: &Loop, operation: luvio::Request<()>) -> io::Result<()> {
     }
 }
 
+/// Offers the handle a connected socket.
+fn open(tcp: &Tcp) -> io::Result<()> {
+    Ok(tcp.open(std_pair().0)?)
+}
+
+/// Offers the handle a listening socket.
+fn open_listener(tcp: &Tcp) -> io::Result<()> {
+    Ok(tcp.open_listener(std_listener().0)?)
+}
+
 /// Looks at the options of a handle's socket.
 fn option<T>(tcp: &Tcp, ask: impl FnOnce(&SockRef<'_>) -> io::Result<T>) -> T {
     tcp.with_fd(|fd| ask(&SockRef::from(&fd))).unwrap().unwrap()
@@ -108,6 +118,45 @@ fn bind_reports_an_address_in_use() {
         assert_eq!(misuse(tcp.local_addr()), Misuse::NoSocket);
         tcp.bind("127.0.0.1:0").unwrap();
         tcp.listen_only(1).unwrap();
+    });
+}
+
+/// TC-03: after a bind that failed and was ignored the handle does not connect from another address.
+#[test]
+fn a_handle_whose_bind_failed_does_not_connect() {
+    with_loop(|event_loop| {
+        let (listener, addr) = std_listener();
+        for bad in ["localhost:0".to_string(), addr.to_string()] {
+            let tcp = Tcp::new(event_loop);
+            tcp.bind(bad).unwrap_err();
+            for request in [tcp.connect(addr), tcp.connect_timeout(addr, Duration::from_secs(9))] {
+                assert!(request.is_finished());
+                assert_eq!(misuse(ended(event_loop, request)), Misuse::NotBound);
+            }
+            tcp.bind("127.0.0.1:0").unwrap();
+            let own = tcp.local_addr().unwrap();
+            ended(event_loop, tcp.connect(addr)).unwrap();
+            assert_eq!(listener.accept().unwrap().1, own);
+        }
+        let adopting = Tcp::new(event_loop);
+        adopting.bind("localhost:0").unwrap_err();
+        adopting.open(std_pair().0).unwrap();
+        assert!(adopting.is_writable());
+    });
+}
+
+/// TC-11: a handle that was bound and whose connect failed does not connect from another address, unless it is bound anew.
+#[test]
+fn a_bound_handle_is_bound_again_after_a_failed_connect() {
+    with_loop(|event_loop| {
+        let (listener, addr) = std_listener();
+        let tcp = bound(event_loop, "127.0.0.1:0");
+        ended(event_loop, tcp.connect(refusing_addr())).unwrap_err();
+        assert_eq!(misuse(ended(event_loop, tcp.connect(addr))), Misuse::NotBound);
+        tcp.bind("127.0.0.1:0").unwrap();
+        let own = tcp.local_addr().unwrap();
+        ended(event_loop, tcp.connect(addr)).unwrap();
+        assert_eq!(listener.accept().unwrap().1, own);
     });
 }
 
@@ -341,7 +390,7 @@ fn ipv6_works_like_ipv4() {
     });
 }
 
-/// A listener on IPv6's "any" address serves IPv4 as well, where the system can.
+/// TC-27: a listener on IPv6's "any" address serves IPv4 as well, where the system can.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_ipv6_listener_serves_both_families() {
@@ -360,6 +409,65 @@ fn an_ipv6_listener_serves_both_families() {
 }
 
 // ---- connecting ---------------------------------------------------------------------------------------------------
+
+/// TC-27: a listener that serves IPv6 only leaves the port of the other family to somebody else.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listener_may_serve_ipv6_only() {
+    if !has_ipv6() {
+        return;
+    }
+    with_loop(|event_loop| {
+        let listen = || {
+            let server = Tcp::new(event_loop);
+            server.set_only_v6(true).unwrap();
+            server.bind("[::]:0").unwrap();
+            server.listen_only(1).unwrap();
+            server
+        };
+        // Somebody may have the port already.
+        let beside = |server: Tcp| {
+            let port = server.local_addr().unwrap().port();
+            Some((server, TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?))
+        };
+        let (server, other) = (0..10).find_map(|_| beside(listen())).expect("a free port");
+        let port = server.local_addr().unwrap().port();
+        let clients = [
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap(),
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap(),
+        ];
+        assert_eq!(other.accept().unwrap().1, clients[0].local_addr().unwrap());
+        assert_eq!(server.accept_with_addr().unwrap().1, clients[1].local_addr().unwrap());
+
+        // It is bound already.
+        assert_eq!(misuse(server.set_only_v6(false)), Misuse::AlreadyBound);
+        let closing = Tcp::new(event_loop);
+        closing.close();
+        assert_eq!(misuse(closing.set_only_v6(true)), Misuse::Closing);
+    });
+}
+
+/// TC-27: it takes no address of the other family, and without any it listens on IPv6's.
+#[test]
+fn ipv6_only_takes_no_ipv4_address() {
+    with_loop(|event_loop| {
+        let server = Tcp::new(event_loop);
+        server.set_only_v6(true).unwrap();
+        let refused = misuse(server.bind("127.0.0.1:0"));
+        assert_eq!((refused, refused.name()), (Misuse::NotIpv6, "EINVAL"));
+        assert_eq!(misuse(server.listen_only(1)), Misuse::NotBound);
+        server.set_only_v6(false).unwrap();
+        server.bind("127.0.0.1:0").unwrap();
+        if has_ipv6() {
+            let anywhere = Tcp::new(event_loop);
+            anywhere.set_only_v6(true).unwrap();
+            anywhere.listen_only(1).unwrap();
+            assert_eq!(anywhere.local_addr().unwrap().ip(), Ipv6Addr::UNSPECIFIED);
+            let only_v6 = anywhere.with_fd(|fd| SockRef::from(&fd).only_v6()).unwrap();
+            assert!(only_v6.unwrap());
+        }
+    });
+}
 
 /// TC-10, TC-13: a refused connect is reported once, by the callback and not inside the call.
 #[test]
@@ -816,7 +924,9 @@ fn the_last_word_about_an_option_counts() {
             let request = tcp.connect(addr);
             assert!(!option(&tcp, |socket| socket.tcp_nodelay()));
             assert!(!option(&tcp, |socket| socket.keepalive()));
-            let _ = ended(event_loop, request);
+            if ended(event_loop, request).is_err() {
+                tcp.bind("127.0.0.1:0").unwrap();
+            }
         }
     });
 }
@@ -950,8 +1060,7 @@ fn a_handle_with_a_socket_adopts_no_other() {
             [bound(event_loop, "127.0.0.1:0"), listening, connecting, connected_pair(event_loop).0];
         for tcp in tcps {
             let (descriptor, addr) = (tcp.fileno().unwrap(), tcp.local_addr().unwrap());
-            let refused = [tcp.open(std_pair().0), tcp.open_listener(std_listener().0)];
-            for result in refused {
+            for result in [open(&tcp), open_listener(&tcp)] {
                 let misuse = misuse(result);
                 assert_eq!((misuse, misuse.name()), (Misuse::HasSocket, "EBUSY"));
             }
@@ -959,8 +1068,8 @@ fn a_handle_with_a_socket_adopts_no_other() {
         }
         let closing = Tcp::new(event_loop);
         closing.close();
-        assert_eq!(misuse(closing.open(std_pair().0)), Misuse::Closing);
-        assert_eq!(misuse(closing.open_listener(std_listener().0)), Misuse::Closing);
+        assert_eq!(misuse(open(&closing)), Misuse::Closing);
+        assert_eq!(misuse(open_listener(&closing)), Misuse::Closing);
     });
 }
 
@@ -1064,7 +1173,7 @@ fn a_handle_gets_no_other_socket_while_its_descriptor_is_lent() {
         let again = tcp
             .with_fd(|_| {
                 assert!(canceler.cancel());
-                assert_eq!(misuse(tcp.open(std_pair().0)), Misuse::HasSocket);
+                assert_eq!(misuse(open(&tcp)), Misuse::HasSocket);
                 tcp.connect(addr)
             })
             .unwrap();
@@ -1099,8 +1208,8 @@ fn a_handle_without_a_loop_gets_no_socket() {
         assert!(tcp.is_closing());
         assert_eq!(misuse(tcp.bind("127.0.0.1:0")), Misuse::LoopGone);
         assert_eq!(misuse(tcp.listen_only(1)), Misuse::LoopGone);
-        assert_eq!(misuse(tcp.open(std_pair().0)), Misuse::LoopGone);
-        assert_eq!(misuse(tcp.open_listener(std_listener().0)), Misuse::LoopGone);
+        assert_eq!(misuse(open(&tcp)), Misuse::LoopGone);
+        assert_eq!(misuse(open_listener(&tcp)), Misuse::LoopGone);
         assert_eq!(misuse(tcp.set_nodelay(true)), Misuse::LoopGone);
         assert_eq!(misuse(tcp.fileno()), Misuse::NoSocket);
         assert!(tcp.connect("127.0.0.1:1").is_finished());

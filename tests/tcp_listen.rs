@@ -14,8 +14,8 @@ use std::time::Duration;
 use luvio::{Check, Loop, Misuse, Remote, RunMode, Tcp, Timer};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, expect, listen_for_one, listening, misuse, watchdog, with_built_loop,
-    with_loop, with_virtual_loop,
+    Drops, Journal, accepted_pair, connected_pair, expect, listen_for_one, listening, misuse,
+    ready, refusing_addr, watchdog, with_built_loop, with_loop, with_virtual_loop,
 };
 
 /// A bound handle and its address.
@@ -64,6 +64,48 @@ fn a_handle_that_was_not_bound_listens_on_a_free_port() {
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         event_loop.run().unwrap();
         drop(client);
+    });
+}
+
+/// LA-01, TC-03: a bind that failed and was ignored opens no port on all addresses: nothing listens until a bind succeeds.
+#[test]
+fn a_handle_whose_bind_failed_does_not_listen() {
+    with_loop(|event_loop| {
+        let (_first, taken) = listening(event_loop);
+        for bad in ["no address".to_string(), taken.to_string(), "192.0.2.1:0".to_string()] {
+            let server = Tcp::new(event_loop);
+            server.bind(&bad).unwrap_err();
+            let refused = [
+                server.listen(128, |_, _| panic!("nobody can come")),
+                server.listen_only(128),
+                ready(server.accept_next()).map(drop),
+            ];
+            for result in refused {
+                let misuse = misuse(result);
+                assert_eq!((misuse, misuse.name()), (Misuse::NotBound, "EINVAL"), "{bad}");
+            }
+            assert_eq!(misuse(server.local_addr()), Misuse::NoSocket);
+
+            server.bind(&bad).unwrap_err();
+            server.bind("127.0.0.1:0").unwrap();
+            server.bind("127.0.0.1:0").unwrap_err(); // it has one, which stays
+            listen_for_one(&server);
+            let client = clients(server.local_addr().unwrap(), 1);
+            event_loop.run().unwrap();
+            drop(client);
+        }
+    });
+}
+
+/// LA-01, TC-11: an address that went with a connect that failed is not replaced in silence by all of this machine's.
+#[test]
+fn a_handle_that_lost_its_address_does_not_listen() {
+    with_loop(|event_loop| {
+        let tcp = bound(event_loop).0;
+        event_loop.block_on(tcp.connect(refusing_addr())).unwrap().unwrap_err();
+        assert_eq!(misuse(tcp.listen_only(1)), Misuse::NotBound);
+        tcp.open_listener(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        tcp.listen_only(1).unwrap();
     });
 }
 
@@ -385,6 +427,42 @@ fn a_connection_that_is_gone_already_is_no_error() {
     });
 }
 
+/// LA-13: of a client that has reset already, the address is what accept said; the system has forgotten it.
+#[test]
+fn accept_tells_the_address_of_a_client_that_has_reset() {
+    with_loop(|event_loop| {
+        let (quiet, quiet_addr) = listening(event_loop);
+        let (server, addr) = bound(event_loop);
+        let accepted = expect(1);
+        let own = Rc::new(Cell::new(None));
+        let expected = Rc::clone(&own);
+        server
+            .listen(8, move |server, incoming| {
+                accepted.hit();
+                incoming.unwrap();
+                let (client, from) = server.accept_with_addr().unwrap();
+                assert_eq!(Some(from), expected.get());
+                assert_eq!(client.peer_addr().unwrap_err().kind(), io::ErrorKind::NotConnected);
+                server.close();
+            })
+            .unwrap();
+        let connect_and_reset = |addr| {
+            let client = clients(addr, 1).remove(0);
+            let own = client.local_addr().unwrap();
+            support::reset(client);
+            own
+        };
+        own.set(Some(connect_and_reset(addr)));
+        event_loop.run().unwrap();
+
+        let own = [connect_and_reset(quiet_addr), connect_and_reset(quiet_addr)];
+        let first = quiet.accept_with_addr().unwrap().1;
+        let next = event_loop.block_on(quiet.accept_next_with_addr()).unwrap().unwrap().1;
+        assert_eq!([first, next], own);
+        assert_eq!(quiet.accept_with_addr().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    });
+}
+
 /// LA-14: of a burst each turn announces a bounded number, and all are announced in the end, in order.
 #[test]
 fn a_burst_is_announced_in_order_and_in_portions() {
@@ -421,6 +499,68 @@ fn a_burst_is_announced_in_order_and_in_portions() {
         event_loop.run().unwrap();
         assert_eq!(*accepted.borrow(), expected);
         assert_eq!(full_turns.get(), CLIENTS as u32 / PORTION);
+    });
+}
+
+/// LA-19: a listener knows the connections that it accepted and that are open, others not; closed, it still does.
+#[test]
+fn a_listener_knows_its_connections() {
+    with_loop(|event_loop| {
+        let (other, other_addr) = listening(event_loop);
+        let (server, addr) = listening(event_loop);
+        let (_clients, _other_clients) = (clients(addr, 4), clients(other_addr, 1));
+        let addresses = |tcps: Vec<Tcp>| -> Vec<_> {
+            tcps.iter().map(|tcp| tcp.peer_addr().unwrap()).collect()
+        };
+        assert!(server.connections().is_empty());
+        let mut accepted: Vec<Tcp> = (0..3).map(|_| server.accept().unwrap()).collect();
+        accepted.push(event_loop.block_on(server.accept_next()).unwrap().unwrap());
+        let other_client = other.accept().unwrap();
+        assert_eq!(addresses(server.connections()), addresses(accepted.clone()));
+        assert_eq!(addresses(other.connections()), addresses(vec![other_client.clone()]));
+
+        accepted.remove(0).close();
+        drop(accepted.remove(1));
+        accepted.pop().unwrap().into_std().unwrap();
+        assert_eq!(addresses(server.connections()), addresses(accepted.clone()));
+        server.close();
+        event_loop.run().unwrap();
+        assert_eq!(addresses(server.connections()), addresses(accepted.clone()));
+
+        for tcp in [Tcp::new(event_loop), other_client, connected_pair(event_loop).0] {
+            assert!(tcp.connections().is_empty());
+        }
+    });
+}
+
+/// LA-19: so a server can be closed with its connections, and the loop goes on with what does not belong to it.
+#[test]
+fn a_server_can_be_closed_with_its_connections() {
+    with_loop(|event_loop| {
+        let (server, addr) = bound(event_loop);
+        let drops = Drops::new();
+        let tokens = drops.clone();
+        server
+            .listen(8, move |server, incoming| {
+                incoming.unwrap();
+                let token = tokens.token();
+                server.accept().unwrap().read_start(move |_, _| token.keep()).unwrap();
+            })
+            .unwrap();
+        let mut served = clients(addr, 3);
+        while server.connections().len() < 3 {
+            event_loop.run_mode(RunMode::Once).unwrap();
+        }
+        let (upstream, _peer) = connected_pair(event_loop);
+        let connections = server.connections();
+        server.close();
+        for client in connections {
+            client.finish();
+        }
+        event_loop.run().unwrap();
+        assert!(served.iter_mut().all(was_turned_away));
+        assert_eq!(drops.count(), 3, "nothing is left of the connections");
+        assert!(upstream.is_writable());
     });
 }
 

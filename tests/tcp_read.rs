@@ -379,9 +379,10 @@ fn a_read_error_ends_everything_but_the_handle() {
     with_loop(|event_loop| {
         let (tcp, peer) = connected_pair(event_loop);
         let failed = expect(1);
-        tcp.read_start(move |_, chunk| {
+        tcp.read_start(move |tcp, chunk| {
             failed.hit();
             chunk.unwrap_err();
+            assert!(!tcp.is_active());
         })
         .unwrap();
         reset(peer);

@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
-use luvio::{Loop, Misuse, RunMode, Tcp, is_canceled};
+use luvio::{Loop, Misuse, Request, RunMode, Tcp, is_canceled};
 use socket2::SockRef;
 use support::{
-    Journal, accepted_pair, connected_pair, expect, fill, listening, misuse, note_reads,
-    refusing_addr, reset, watchdog, with_loop,
+    Journal, Wakes, accepted_pair, connected_pair, connecting, expect, fill, listening, misuse,
+    note_reads, ready, refusing_addr, reset, turn, watchdog, with_loop,
 };
 
 /// Reads all that comes, in a thread of its own, and yields its length.
@@ -60,6 +60,19 @@ fn a_shutdown_never_calls_back_inside_the_call() {
         journal.note("the call is over");
         event_loop.run().unwrap();
         journal.assert_is(&["the call is over", "shutdown ok"]);
+    });
+}
+
+/// SH-02: with nothing queued the peer is told inside the call: it reads the end without a turn of the loop.
+#[test]
+fn a_shutdown_is_made_inside_the_call() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        tcp.write(b"all");
+        tcp.shutdown();
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "all");
     });
 }
 
@@ -487,39 +500,46 @@ fn a_reset_is_what_the_peer_reads() {
     });
 }
 
-/// SH-19: while a shutdown waits there is no reset; the handle stays open and the shutdown succeeds.
+/// SH-19: a shutdown does not keep a reset from happening, neither one that is done nor one that waits for what is queued or
+/// for a connect; what waited is cancelled, before the close.
 #[test]
-fn a_shutdown_in_progress_forbids_the_reset() {
+fn a_reset_is_one_whatever_was_shut_down() {
     with_loop(|event_loop| {
-        let (tcp, peer) = connected_pair(event_loop);
-        let total = fill(&tcp);
-        let (shutdown, refused) = (expect(1), expect(1));
-        tcp.shutdown().then(move |result| {
-            shutdown.hit();
-            result.unwrap();
-        });
-        tcp.close_reset().then(move |result| {
-            refused.hit();
-            let misuse = misuse(result);
-            assert_eq!((misuse, misuse.name()), (Misuse::ShuttingDown, "EINVAL"));
-        });
-        assert!(!tcp.is_closing());
-        let received = drain(peer);
-        event_loop.run().unwrap();
-        assert_eq!(received.join().unwrap(), total);
-    });
-}
+        type End = fn(&Tcp) -> Request<()>;
+        let done = |tcp: &Tcp| tcp.shutdown();
+        let waiting = |tcp: &Tcp| {
+            fill(tcp);
+            tcp.shutdown()
+        };
+        let finishing = |tcp: &Tcp| {
+            fill(tcp);
+            tcp.finish()
+        };
+        let cases: [(End, [&str; 2]); 3] = [
+            (done, ["shutdown ok", "close ok"]),
+            (waiting, ["shutdown canceled", "close ok"]),
+            (finishing, ["close ok", "shutdown canceled"]), // which ends with a close of its own
+        ];
+        for (shutdown, expected) in cases {
+            let (tcp, mut peer) = connected_pair(event_loop);
+            let journal = Journal::new();
+            shutdown(&tcp).then(journal.result("shutdown"));
+            tcp.close_reset().then(journal.result("close"));
+            assert!(tcp.is_closing());
+            // The end that it was told before comes before the reset.
+            let mut told = [0; 64 * 1024];
+            while peer.read(&mut told).is_ok_and(|length| length > 0) {}
+            peer.write_all(b"the connection is gone").unwrap_err();
+            event_loop.run().unwrap();
+            journal.assert_is(&expected);
+        }
 
-/// SH-19: once the shutdown is done, the reset goes through.
-#[test]
-fn a_reset_may_follow_a_shutdown_that_is_done() {
-    with_loop(|event_loop| {
-        let (tcp, _peer) = connected_pair(event_loop);
+        let (_server, client) = connecting(event_loop);
         let journal = Journal::new();
-        tcp.shutdown().then(journal.result("shutdown"));
-        tcp.close_reset().then(journal.result("close"));
+        client.shutdown().then(journal.result("shutdown"));
+        client.close_reset().then(journal.result("close"));
         event_loop.run().unwrap();
-        journal.assert_is(&["shutdown ok", "close ok"]);
+        journal.assert_is(&["shutdown canceled", "close ok"]);
     });
 }
 
@@ -544,7 +564,7 @@ fn a_reset_works_after_a_shutdown_on_the_descriptor() {
     });
 }
 
-/// A reset of a handle without a connection is a close, and one after a close changes nothing.
+/// SH-23: a reset of a handle without a connection is a close, and one after a close changes nothing.
 #[test]
 fn a_reset_without_a_connection_is_a_close() {
     with_loop(|event_loop| {
@@ -682,6 +702,32 @@ fn a_finish_stops_reading() {
         });
         event_loop.run().unwrap();
         reader.join().unwrap();
+    });
+}
+
+/// SH-24: who awaits data hears at once that nothing comes any more, although the queue takes its time; what the peer sends
+/// then stays with the system for who reads next.
+#[test]
+fn a_finish_cuts_off_who_awaits_data() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        let total = fill(&tcp);
+        let wakes = Wakes::new();
+        let mut read = tcp.read_once();
+        assert!(wakes.poll(&mut read).is_pending());
+        tcp.finish();
+        assert_eq!(wakes.count(), 1);
+        peer.write_all(b"too late").unwrap();
+        turn(event_loop);
+        assert!(is_canceled(&ready(&mut read).unwrap_err()));
+        assert!(!tcp.is_closing());
+
+        // To read what is left keeps the close from being a reset.
+        let left = event_loop.block_on(tcp.read_once()).unwrap().unwrap();
+        assert_eq!(left.as_deref(), Some(&b"too late"[..]));
+        let received = drain(peer);
+        event_loop.run().unwrap();
+        assert_eq!(received.join().unwrap(), total);
     });
 }
 

@@ -118,6 +118,27 @@ fn writes_and_their_callbacks_keep_their_order() {
     });
 }
 
+/// WR-02: a write that is cancelled calls back without waiting for those before it; the others keep their order.
+#[test]
+fn a_cancelled_write_does_not_wait_for_earlier_ones() {
+    with_loop(|event_loop| {
+        let (tcp, peer) = connected_pair(event_loop);
+        fill(&tcp);
+        let journal = Journal::new();
+        tcp.write(b"first").then(journal.result("first"));
+        let second = tcp.write(b"second").then(journal.result("second"));
+        tcp.write(b"third").then(journal.result("third"));
+        assert!(second.cancel());
+        turn(event_loop);
+        journal.assert_is(&["second canceled"]);
+        tcp.finish();
+        let received = collect(peer);
+        event_loop.run().unwrap();
+        journal.assert_is(&["second canceled", "first ok", "third ok"]);
+        assert!(received.join().unwrap().ends_with(b"firstthird"));
+    });
+}
+
 /// WR-03: the callback never runs inside `write`, be the write done at once, queued, refused or failed.
 #[test]
 fn a_write_never_calls_back_inside_the_call() {
@@ -362,7 +383,7 @@ fn a_listener_refuses_a_write() {
     });
 }
 
-/// WR-07: after a shutdown, done or waiting, nothing can be written any more.
+/// WR-07, WR-18: after a shutdown, done or waiting, nothing can be written any more.
 #[test]
 fn a_stream_that_was_shut_down_refuses_a_write() {
     with_loop(|event_loop| {
@@ -375,6 +396,10 @@ fn a_stream_that_was_shut_down_refuses_a_write() {
         for tcp in [done, waiting, finishing] {
             assert_refused(&tcp, Misuse::ShutDown, io::ErrorKind::BrokenPipe);
         }
+        let (full, _third) = connected_pair(event_loop);
+        fill(&full);
+        full.shutdown();
+        assert_eq!(misuse(full.try_write(b"x")), Misuse::ShutDown);
     });
 }
 
@@ -404,6 +429,30 @@ fn a_closed_handle_refuses_a_write() {
         assert_refused(&tcp, Misuse::Closing, io::ErrorKind::InvalidInput);
         event_loop.run().unwrap();
         assert_refused(&tcp, Misuse::Closing, io::ErrorKind::InvalidInput);
+    });
+}
+
+/// WR-07: such a refusal calls back before the close, but one that the close itself brings about comes after it.
+#[test]
+fn a_refusal_in_the_closing_phase_calls_back_after_the_close() {
+    with_loop(|event_loop| {
+        let (tcp, _peer) = connected_pair(event_loop);
+        fill(&tcp);
+        let journal = Journal::new();
+        let (again, noted) = (tcp.clone(), journal.clone());
+        tcp.write(b"queued").then(move |result| {
+            noted.result("queued")(result);
+            again.write(b"x").then(noted.result("write in closing"));
+        });
+        tcp.close().then(journal.result("close"));
+        tcp.write(b"x").then(journal.result("write"));
+        event_loop.run().unwrap();
+        journal.assert_is(&[
+            "write InvalidInput",
+            "queued canceled",
+            "close ok",
+            "write in closing InvalidInput",
+        ]);
     });
 }
 

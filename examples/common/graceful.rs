@@ -39,7 +39,7 @@ async fn end_on(signal: Signal) -> io::Result<()> {
         }
     });
     sleep(LAST_CHANCE).await;
-    event_loop.walk(|handle| drop(handle.close()));
+    event_loop.close_all();
     Ok(())
 }
 

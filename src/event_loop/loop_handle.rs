@@ -1,7 +1,8 @@
 //! `LoopHandle`: the loop as constructors, callbacks and tasks see it.
 
 use std::fmt;
-use std::panic::Location;
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,32 @@ impl LoopHandle {
         for object in self.inner.handles.snapshot() {
             // One that a visit before this one closed is still shown: it is not completely closed.
             object.show(&mut visit);
+        }
+    }
+
+    /// Closes every handle that there is, of whatever kind. What they wait for ends as with a close of each: callbacks are
+    /// not called any more, requests and awaits end with [`Canceled`](crate::Canceled). So [`run`](crate::Loop::run) comes
+    /// to its end, unless tasks have more to do than to wait for handles.
+    ///
+    /// What is queued for peers is lost. A server that lets it out [finishes](crate::Tcp::finish) its
+    /// [`connections`](crate::Tcp::connections) first, and calls this when it has waited long enough.
+    ///
+    /// libuv: `uv_walk` with `uv_close`
+    pub fn close_all(&self) {
+        let mut first_panic = None;
+        self.walk(|handle| {
+            // A foreign waker may panic in it. The others are still to be closed.
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handle.close()))) else {
+                return;
+            };
+            match first_panic {
+                None => first_panic = Some(panic),
+                // Its drop could panic in turn.
+                Some(_) => mem::forget(panic),
+            }
+        });
+        if let Some(panic) = first_panic {
+            resume_unwind(panic);
         }
     }
 

@@ -9,6 +9,8 @@ mod transport;
 // Not sorted: the documentation shows the public methods in this order.
 mod socket;
 
+mod adoption;
+
 mod options;
 
 mod connect;
@@ -84,13 +86,22 @@ struct Extra {
     /// A socket that is neither connected nor listening yet.
     fresh: Option<Rc<Socket>>,
     listener: Option<Rc<Listener>>,
+    /// The program asked for an address that the handle has not got: no other may take its place in silence.
+    lacks_address: bool,
     /// Options for the next socket.
     nodelay: Option<bool>,
     keepalive: Option<Option<TcpKeepalive>>,
     reuse_port: bool,
+    only_v6: bool,
 }
 
-impl_handle!(Tcp);
+impl_handle!(
+    Tcp,
+    "
+What is queued is lost: [`finish`](Tcp::finish) lets it out first. With `AsyncWriteExt` of futures in scope, `tcp.close()`
+is still this method and not the trait's, which lets it out, too: code that was written for other sockets loses what is
+queued here, and sees success. It calls `finish`, or the trait by its name, `AsyncWriteExt::close(&mut &tcp)`."
+);
 
 impl Tcp {
     fn new_at(event_loop: &LoopHandle, place: &'static Location<'static>) -> Tcp {
@@ -142,6 +153,13 @@ impl Tcp {
         socket.set_nonblocking(true)?;
         self.apply_options(&SockRef::from(&socket))?;
         Ok(socket)
+    }
+
+    /// An error if the program asked for an address that the handle has not got. Whoever ignored that a bind failed would
+    /// otherwise listen on all addresses of the machine, or connect from another one.
+    fn check_address(&self) -> Result<(), Misuse> {
+        let lacks_address = self.extra(|extra| extra.lacks_address) && !self.has_socket();
+        if lacks_address { Err(Misuse::NotBound) } else { Ok(()) }
     }
 
     /// The socket that bind made or open_listener brought, as the only owner.
@@ -262,3 +280,6 @@ impl Object for TcpInner {
         visit(&Tcp(self));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,6 +162,13 @@ impl<H: StreamHandle> Stream<H> {
         outcome.wake_readers(self.awaiting.take(), more);
     }
 
+    /// Has a wait by the futures-io traits fail at its next poll: nothing else tells it that it was cut off.
+    pub(super) fn note_cut_off_read(&self) {
+        if self.has(is::AWAITED | is::AWAITED_BY_TRAIT) {
+            self.set(is::READ_CUT_OFF);
+        }
+    }
+
     /// Nobody waits for data any more. Those who did find out when they are polled.
     pub(super) fn stop_awaiting_data(&self, outcome: &mut Outcome) {
         if self.is(is::AWAITED) {

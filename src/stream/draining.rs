@@ -1,7 +1,10 @@
 //! What is queued: it is sent as room appears, and then what waits for that has its turn: a shutdown, drains, a task.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::rc::Rc;
+
+use log::warn;
 
 use super::outcome::Outcome;
 use super::requests::Outgoing;
@@ -9,6 +12,13 @@ use super::write_queue::{SLICES_PER_SEND, WriteQueue};
 use super::{Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
+
+/// How far above its mark a queue is that is worth a warning: so much that no program gets there which looks at the mark
+/// now and then, and so little (4 MiB with the default mark) that it is told long before the memory is used up.
+const FAR_ABOVE: usize = 64;
+
+/// Less than this is never far, however low the mark.
+const LEAST_FAR: usize = 1 << 20;
 
 impl<H: StreamHandle> Stream<H> {
     pub(crate) fn shutdown(&self, origin: Origin) -> Request<()> {
@@ -36,11 +46,6 @@ impl<H: StreamHandle> Stream<H> {
         self.set(is::QUEUED);
         self.update_hold();
         request
-    }
-
-    /// True if a shutdown waits for its turn.
-    pub(crate) fn is_shutting_down(&self) -> bool {
-        self.outgoing.with(|outgoing| !outgoing.shutdown.is_empty()).unwrap_or(false)
     }
 
     /// True if closing now would lose nothing that was accepted for writing, and would tell the peer so.
@@ -75,6 +80,22 @@ impl<H: StreamHandle> Stream<H> {
         let place = self.with_outgoing(|outgoing| outgoing.drains.push(Rc::clone(&ticket)));
         ticket.set_place(place);
         request
+    }
+
+    /// Tells the log, once a stream, that more is written although a queue far above its mark waits: nobody there waits for
+    /// the peer. One large write is no reason, nor is a program that stops writing at the mark: both find less in the
+    /// queue.
+    pub(super) fn warn_if_swamped(&self, queued_before: usize) {
+        let far = self.high_water().saturating_mul(FAR_ABOVE).max(LEAST_FAR);
+        let is_news = |outgoing: &mut Outgoing<H>| !mem::replace(&mut outgoing.warned, true);
+        if queued_before <= far || self.outgoing.with(is_news) != Some(true) {
+            return;
+        }
+        let (kind, place) = (self.core.kind(), self.core.place());
+        warn!(
+            "{queued_before} bytes wait in the queue of the {kind} made at {place}, and more is written: its peer reads too \
+             slowly; await the writes, or pause while needs_drain() is true"
+        );
     }
 
     fn high_water(&self) -> usize {
@@ -155,7 +176,7 @@ impl<H: StreamHandle> Stream<H> {
         if self.is(is::ROOM_AWAITED) {
             self.unset(is::ROOM_AWAITED);
             self.core.event_loop().inner().count_outside(false);
-            let writers = self.outgoing.with(|outgoing| std::mem::take(&mut outgoing.writers));
+            let writers = self.outgoing.with(|outgoing| mem::take(&mut outgoing.writers));
             outcome.wake_writers(writers.unwrap_or_default());
         }
     }

@@ -113,10 +113,12 @@ impl<H: StreamHandle> Stream<H> {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_not_cut_off(is::WRITE_CUT_OFF)?;
-        if !self.is(is::SHUT) {
+        // After a read error there is nothing to shut down any more.
+        if !self.is(is::SHUT | is::BROKEN) {
             let mut request = self.end_writing(origin);
             if request.is_finished() {
-                return std::pin::Pin::new(&mut request).poll(context);
+                let ended = std::pin::Pin::new(&mut request).poll(context);
+                return ended.map(|ended| ended.or_else(ok_after_reset));
             }
         }
         self.poll_flush(context)
@@ -140,8 +142,21 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
-    /// An error if there was a wait when the handle was closed, for all who waited.
+    /// An error if a wait was cut off: by a close for all who waited, and so for whoever asks from then on; by a finish
+    /// once, since the stream may be read on.
     fn check_not_cut_off(&self, cut_off: u32) -> Result<(), Canceled> {
-        if self.is(cut_off) { Err(Canceled) } else { Ok(()) }
+        if !self.is(cut_off) {
+            return Ok(());
+        }
+        if !self.core.is_closing() {
+            self.unset(cut_off);
+        }
+        Err(Canceled)
     }
+}
+
+/// The system says that there is no connection, though there was one: the peer has reset it. Whoever reads or writes hears
+/// of that; a shutdown has done what it was to do, as with the sockets of other crates.
+fn ok_after_reset(err: io::Error) -> io::Result<()> {
+    if err.raw_os_error() == Some(libc::ENOTCONN) { Ok(()) } else { Err(err) }
 }

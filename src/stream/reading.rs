@@ -35,6 +35,15 @@ impl<H: StreamHandle> Stream<H> {
         }
     }
 
+    /// Ends the reading by whoever it is, a callback or a task.
+    pub(crate) fn end_reading_now(&self) {
+        let mut outcome = Outcome::default();
+        self.note_cut_off_read();
+        self.stop_awaiting_data(&mut outcome);
+        self.read_stop();
+        self.tell(outcome);
+    }
+
     pub(crate) fn is_readable(&self) -> bool {
         self.is(is::CONNECTED) && !self.is(is::BROKEN)
     }
@@ -144,10 +153,10 @@ impl<H: StreamHandle> Stream<H> {
     /// The end of the stream or an error is the last of which the callback hears; the stream stays open.
     #[cold]
     fn end_reading(&self, handle: &H, end: io::Result<Option<&[u8]>>) {
-        let callback = self.reader.lend();
         self.leave_reading();
-        self.reader.clear();
-        if let Some(mut callback) = callback {
+        // Dropped behind the loan, so that the callback has returned then.
+        let _last = LastCall(self);
+        if let Some(mut callback) = self.reader.lend() {
             self.core.call(|| callback(handle, end));
         }
     }
@@ -235,6 +244,18 @@ impl<H: StreamHandle> Stream<H> {
             _ => return Err(err),
         }
         Ok(())
+    }
+}
+
+/// The last call of a reader. Unless it has closed the handle, whose callbacks live until that is done, or reads again, it
+/// is dropped when it has returned, by unwinding too.
+struct LastCall<'a, H: StreamHandle>(&'a Stream<H>);
+
+impl<H: StreamHandle> Drop for LastCall<'_, H> {
+    fn drop(&mut self) {
+        if !self.0.is(is::READING) && !self.0.core.is_closing() {
+            self.0.reader.clear();
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Outgoing<H> {
     /// The same for a wait for data, by its number: [`BY_TRAIT`] for those of the futures-io traits.
     pub(super) cut_off: Option<(u32, io::Error)>,
     pub(super) high_water: Option<usize>,
+    /// The log was told that the queue is far above its mark.
+    pub(super) warned: bool,
 }
 
 /// The waits of the futures-io traits have no number.
@@ -50,6 +52,7 @@ impl<H> Default for Outgoing<H> {
             unconnected: None,
             cut_off: None,
             high_water: None,
+            warned: false,
         }
     }
 }
@@ -62,6 +65,7 @@ impl<H> Outgoing<H> {
             || !self.readers.is_empty()
             || self.cut_off.is_some()
             || self.high_water.is_some()
+            || self.warned
     }
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {

@@ -244,11 +244,14 @@ impl<H: StreamHandle> Stream<H> {
     #[cold]
     fn enqueue(&self, origin: Origin, data: Vec<u8>, started: bool) -> Request<()> {
         let (request, ticket) = Request::pending(origin, "write", OnDrop::GoOn);
+        let queued_before = self.write_queue_size();
         let queued = Rc::clone(&ticket);
         let place = self.with_outgoing(|outgoing| outgoing.writes.push(data, started, queued));
         ticket.set_place(place);
         self.set(is::QUEUED);
         self.update_hold();
+        // Last, since the logger may do anything.
+        self.warn_if_swamped(queued_before);
         request
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -63,11 +64,12 @@ impl Tcp {
     /// A handle that is bound but not listening starts to listen, with a backlog of 128;
     /// [`listen_only`](Tcp::listen_only) before it says when and how long. When descriptors run out, waiting clients are
     /// accepted and closed at once, which is logged, once a burst; that is no error here, since a loop that ends with the
-    /// first error would end the server.
+    /// first error would end the server. Nor is what is wrong with one connection only: it is skipped.
     ///
     /// # Errors
-    /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is closing or
-    /// not listening ([`Misuse::NotListening`](crate::Misuse::NotListening));
+    /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is closing, not
+    /// listening ([`Misuse::NotListening`](crate::Misuse::NotListening)), or whose bind failed
+    /// ([`Misuse::NotBound`](crate::Misuse::NotBound));
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for one with a listen callback
     /// ([`Misuse::HasCallback`](crate::Misuse::HasCallback)); [`Canceled`](crate::Canceled) when it is closed; what the
     /// system says of a broken listener.
@@ -76,7 +78,20 @@ impl Tcp {
     /// Dropping the future loses no connection.
     #[track_caller]
     pub fn accept_next(&self) -> AcceptNext<'_> {
-        AcceptNext { tcp: self, place: None, called_from: Location::caller() }
+        AcceptNext(self.accept_next_with_addr())
+    }
+
+    /// As [`accept_next`](Tcp::accept_next), with the address of the other end, which is there, too, if the client has
+    /// reset the connection meanwhile (see [`peer_addr`](Tcp::peer_addr)).
+    ///
+    /// # Errors
+    /// As [`accept_next`](Tcp::accept_next).
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no connection.
+    #[track_caller]
+    pub fn accept_next_with_addr(&self) -> AcceptNextWithAddr<'_> {
+        AcceptNextWithAddr { tcp: self, place: None, called_from: Location::caller() }
     }
 }
 
@@ -166,22 +181,34 @@ impl<R, F: FnOnce(&[u8]) -> R> Future for ReadWith<'_, F> {
 
 /// The future of [`Tcp::accept_next`].
 #[must_use = "nothing is accepted unless it is awaited"]
-pub struct AcceptNext<'a> {
-    tcp: &'a Tcp,
-    place: Place,
-    called_from: &'static Location<'static>,
-}
+pub struct AcceptNext<'a>(AcceptNextWithAddr<'a>);
 
 impl Future for AcceptNext<'_> {
     type Output = io::Result<Tcp>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let AcceptNext { tcp, place, called_from } = &mut *self;
+        Pin::new(&mut self.0).poll(context).map_ok(|(accepted, _)| accepted)
+    }
+}
+
+/// The future of [`Tcp::accept_next_with_addr`].
+#[must_use = "nothing is accepted unless it is awaited"]
+pub struct AcceptNextWithAddr<'a> {
+    tcp: &'a Tcp,
+    place: Place,
+    called_from: &'static Location<'static>,
+}
+
+impl Future for AcceptNextWithAddr<'_> {
+    type Output = io::Result<(Tcp, SocketAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let AcceptNextWithAddr { tcp, place, called_from } = &mut *self;
         tcp.poll_accept(place, called_from, context)
     }
 }
 
-impl Drop for AcceptNext<'_> {
+impl Drop for AcceptNextWithAddr<'_> {
     fn drop(&mut self) {
         self.tcp.stop_accepting(&mut self.place);
     }
@@ -277,7 +304,7 @@ macro_rules! debug_by_name {
     )+};
 }
 
-debug_by_name! { ReadOnce ReadInto AcceptNext Notified }
+debug_by_name! { ReadOnce ReadInto AcceptNext AcceptNextWithAddr Notified }
 #[cfg(feature = "signal")]
 debug_by_name! { Delivered }
 

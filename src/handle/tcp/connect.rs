@@ -18,11 +18,13 @@ impl Tcp {
     ///
     /// Reading may be started and writes may be made meanwhile; they wait for the connection. The request can be
     /// [cancelled](Request::cancel). After a failure, a cancellation or the end of the time the handle has no socket, and
-    /// can bind and connect again; writes that waited are [`Canceled`](crate::Canceled).
+    /// can connect again, after another [`bind`](Tcp::bind) if it had been bound; writes that waited are
+    /// [`Canceled`](crate::Canceled).
     ///
     /// # Errors
     /// Through the request: what the system says, such as [`ConnectionRefused`](io::ErrorKind::ConnectionRefused);
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address or a closing handle;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address, after a bind that failed
+    /// ([`Misuse::NotBound`]) or for a closing handle;
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is connecting ([`Misuse::AlreadyConnecting`]),
     /// connected or listening ([`Misuse::AlreadyConnected`]).
     ///
@@ -74,8 +76,13 @@ impl Tcp {
             // That of a connect which was cancelled while `with_fd` lends it, further up in the stack.
             return Err(Misuse::HasSocket.into());
         }
+        self.check_address()?;
         let socket = match self.take_fresh()? {
-            Some(socket) => socket,
+            Some(socket) => {
+                // Until the connect has succeeded: the address goes with a connect that fails.
+                self.with_extra(|extra| extra.lacks_address = true);
+                socket
+            }
             None => self.new_socket(addr)?,
         };
         match socket.connect(&SockAddr::from(to_this_host(addr))) {

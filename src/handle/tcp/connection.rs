@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Tcp;
-use crate::error::{Canceled, Misuse};
+use crate::error::Canceled;
 use crate::request::{OnDrop, Request, Ticket};
 
 impl Tcp {
@@ -18,8 +18,8 @@ impl Tcp {
     ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a connection, for a listener and after a read error;
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::AlreadyReading`]) if somebody reads already, who stays;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::Closing`]) on a closing handle.
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)) if
+    /// somebody reads already, who stays; [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle.
     ///
     /// libuv: `uv_read_start`
     pub fn read_start(
@@ -44,10 +44,21 @@ impl Tcp {
     /// The request ends when all of it is with the kernel, in the order of the writes. A write never refuses because too
     /// much is queued: see [`needs_drain`](Tcp::needs_drain). Empty data is a valid write.
     ///
+    /// **Small writes one after the other.** Two of them, such as a head and its body, take some 40 ms until the second
+    /// arrives: the system holds it back until the peer has acknowledged the first (Nagle's algorithm), and the peer
+    /// acknowledges late, hoping to have something to say. Send both by one [`write_vectored`](Tcp::write_vectored), or
+    /// call [`set_nodelay`](Tcp::set_nodelay) once: a tenth of a millisecond then.
+    ///
+    /// **With `AsyncWriteExt` of futures in scope** `tcp.write(…)` is still this method, which sends all of `data` and
+    /// yields `()`. The trait's, which sends a part and yields its length, has to be called by its name:
+    /// `AsyncWriteExt::write(&mut &tcp, data)`. Nothing is lost by the mix as long as each is awaited, and the end is a
+    /// [`finish`](Tcp::finish) and no [`close`](Tcp::close).
+    ///
     /// # Errors
     /// Through the request: [`NotConnected`](io::ErrorKind::NotConnected) without a connection;
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) on a listener, after [`shutdown`](Tcp::shutdown) and after a read error
-    /// ([`Misuse::ShutDown`]); [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle; what the system says.
+    /// ([`Misuse::ShutDown`](crate::Misuse::ShutDown)); [`InvalidInput`](io::ErrorKind::InvalidInput) on a closing handle;
+    /// what the system says.
     ///
     /// # Cancel safety
     /// Dropping the request changes nothing: what was accepted is sent.
@@ -59,11 +70,12 @@ impl Tcp {
         self.0.stream.write(Location::caller(), data.as_ref())
     }
 
-    /// Writes several buffers, one after the other, as one write.
+    /// Writes several buffers, one after the other, as one write: the peer need not wait for the second one (see
+    /// [`write`](Tcp::write)).
     ///
     /// # Errors
-    /// As [`write`](Tcp::write), and [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::NoBuffers`]) for an empty
-    /// list.
+    /// As [`write`](Tcp::write), and [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// ([`Misuse::NoBuffers`](crate::Misuse::NoBuffers)) for an empty list.
     ///
     /// # Cancel safety
     /// As [`write`](Tcp::write).
@@ -104,7 +116,8 @@ impl Tcp {
 
     /// Ends the connection without losing what is queued: [`shutdown`](Tcp::shutdown), then [`close`](Tcp::close) when
     /// that is done. The request ends with the close, with the shutdown's result. A handle without a connection is closed
-    /// at once. Reading stops.
+    /// at once. Reading stops: the read callback is dropped, and a task that awaits data gets [`Canceled`]. (It may begin
+    /// again, as long as the queue lasts: see below.)
     ///
     /// A peer that does not read keeps the handle open: set a [`Timer`](crate::Timer) if that must not be. If the peer has
     /// sent something that was not read, the system answers the close by a reset, and the peer may lose what is still on
@@ -125,13 +138,14 @@ impl Tcp {
         if stream.may_close_at_once() {
             return self.close();
         }
-        self.read_stop();
         let (request, ticket) = Request::pending(self.core().origin(), "finish", OnDrop::GoOn);
         let finisher = Finisher(Some(ticket));
         let tcp = self.clone();
         stream.end_writing(self.core().origin()).then(move |result| {
             tcp.close().then(move |_| finisher.finish(result));
         });
+        // Last, since it drops the callback or wakes a task, and so may run anything.
+        stream.end_reading_now();
         request
     }
 
@@ -169,9 +183,11 @@ impl Tcp {
     /// Closes the connection by a reset: what is queued here or in the kernel is dropped, and the peer's reads fail with
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset). Otherwise as [`close`](Tcp::close).
     ///
+    /// That is the way to get rid of a peer that does not take what a [`shutdown`](Tcp::shutdown) or a
+    /// [`finish`](Tcp::finish) waits for: they end with [`Canceled`](crate::Canceled). A handle without a socket is closed.
+    ///
     /// # Errors
-    /// Through the request: [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::ShuttingDown`]) while a shutdown is
-    /// in progress, and what the system says to the option; the handle stays open then.
+    /// Through the request: what the system says to the option; the handle stays open then.
     ///
     /// # Cancel safety
     /// As [`close`](Tcp::close).
@@ -179,9 +195,6 @@ impl Tcp {
     /// libuv: `uv_tcp_close_reset`
     #[track_caller]
     pub fn close_reset(&self) -> Request<()> {
-        if self.0.stream.is_shutting_down() {
-            return Request::finished(self.core().origin(), Err(Misuse::ShuttingDown.into()));
-        }
         match self.with_any_socket(|socket| socket.set_linger(Some(Duration::ZERO))) {
             // Some systems refuse the option on a socket that was shut down. There is nothing left to reset then.
             Ok(Err(err)) if err.raw_os_error() != Some(libc::EINVAL) => {

@@ -1,12 +1,13 @@
 //! Listening for connections and accepting them; the passes are the [`Listener`]'s.
 
 use std::io;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::Tcp;
-use super::listener::{self, Listener};
+use super::listener::{self, Connection, Listener};
 use crate::error::{Canceled, Misuse};
 use crate::handle::Place;
 
@@ -16,15 +17,17 @@ const DEFAULT_BACKLOG: u32 = 128;
 impl Tcp {
     /// Calls `cb`, among the I/O callbacks, for each connection that arrives, which [`accept`](Tcp::accept) then returns.
     ///
-    /// `backlog` is how many connections the system keeps waiting. A handle that was not bound gets a free port. As long
-    /// as a connection that was announced is not accepted, no further one is announced; none is lost. `cb` gets an error
-    /// when the listener could not accept: when descriptors run out, waiting clients are accepted and closed at once, and
-    /// `cb` hears of it once a burst.
+    /// `backlog` is how many connections the system keeps waiting. A handle that was never bound gets a free port, on all
+    /// addresses. As long as a connection that was announced is not accepted, no further one is announced; none is lost.
+    /// `cb` gets an error when the listener could not accept: when descriptors run out, waiting clients are accepted and
+    /// closed at once, and `cb` hears of it once a burst. What is wrong with one connection only (it has gone already, a
+    /// firewall forbids it, …) is skipped.
     ///
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is listening already
     /// ([`Misuse::AlreadyListening`]; the first callback and backlog stay) or connected ([`Misuse::AlreadyConnected`]);
-    /// [`Misuse::Closing`]; [`AddrInUse`](io::ErrorKind::AddrInUse) and others from the system.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) after a bind that failed ([`Misuse::NotBound`]) or for a closing
+    /// handle; [`AddrInUse`](io::ErrorKind::AddrInUse) and others from the system.
     ///
     /// libuv: `uv_listen`
     pub fn listen(
@@ -58,7 +61,7 @@ impl Tcp {
             return Err(Misuse::AlreadyConnected.into());
         }
         if !self.has_socket() {
-            self.bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
+            self.bind_anywhere()?;
         }
         let Some(socket) = self.extra(|extra| extra.fresh.clone()) else {
             return Err(Misuse::NoSocket.into());
@@ -69,9 +72,14 @@ impl Tcp {
         let Some(socket) = self.take_fresh()? else {
             return Err(Misuse::NoSocket.into());
         };
+        let mut socket = mio::net::TcpListener::from_std(socket.into());
+        if let Err(err) = self.register(&mut socket) {
+            // A handle without it would listen elsewhere the next time.
+            self.set_fresh(std::net::TcpListener::from(socket).into());
+            return Err(err);
+        }
         let has_callback = callback.is_some();
-        let listener =
-            Listener::new(mio::net::TcpListener::from_std(socket.into()), callback, self)?;
+        let listener = Listener::new(socket, callback);
         self.event_loop().inner().descriptors.reserve();
         self.with_extra(|extra| extra.listener = Some(Rc::new(listener)));
         self.0.stream.mark_listening();
@@ -80,6 +88,11 @@ impl Tcp {
             self.core().pin();
         }
         Ok(())
+    }
+
+    fn register(&self, socket: &mut mio::net::TcpListener) -> io::Result<()> {
+        let interest = mio::Interest::READABLE;
+        self.event_loop().inner().register(self.core().key(), socket, interest)
     }
 
     /// The next connection, ready to be used.
@@ -94,23 +107,72 @@ impl Tcp {
     /// libuv: `uv_accept`
     #[track_caller]
     pub fn accept(&self) -> io::Result<Tcp> {
+        Ok(self.accept_with_addr()?.0)
+    }
+
+    /// As [`accept`](Tcp::accept), with the address of the other end, as the standard library's `accept` returns it.
+    ///
+    /// It is there, too, if the client has reset the connection meanwhile, when the system has forgotten it and
+    /// [`peer_addr`](Tcp::peer_addr) is an error.
+    ///
+    /// # Errors
+    /// As [`accept`](Tcp::accept).
+    ///
+    /// libuv: `uv_accept` and `uv_tcp_getpeername`
+    #[track_caller]
+    pub fn accept_with_addr(&self) -> io::Result<(Tcp, SocketAddr)> {
         self.core().check_open()?;
         let Some(listener) = self.extra(|extra| extra.listener.clone()) else {
             return Err(Misuse::NotListening.into());
         };
-        let stream = listener.take(self)?;
-        self.accepted(stream, Location::caller())
+        let connection = listener.take(self)?;
+        self.accepted(connection, Location::caller())
+    }
+
+    /// The connections that this listener accepted and that are open, in the order in which they were accepted. It knows
+    /// them without keeping them alive, also when it is closed itself. It takes a look at each handle of the loop.
+    ///
+    /// So a server ends with all that it serves, whatever else lives on the loop:
+    ///
+    /// ```
+    /// use luvio::Tcp;
+    ///
+    /// fn end(server: &Tcp) {
+    ///     server.close(); // nobody new
+    ///     for client in server.connections() {
+    ///         client.finish(); // lets out what is queued; `close` would not wait for it
+    ///     }
+    /// }
+    /// # let event_loop = luvio::Loop::new()?;
+    /// # let server = Tcp::new(&event_loop);
+    /// # server.bind("127.0.0.1:0")?;
+    /// # server.listen_only(8)?;
+    /// # let _client = std::net::TcpStream::connect(server.local_addr()?)?;
+    /// # let accepted = server.accept()?;
+    /// # end(&server);
+    /// # assert!(accepted.is_closing());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn connections(&self) -> Vec<Tcp> {
+        let mut found = Vec::new();
+        self.event_loop().walk(|handle| {
+            let tcp = handle.as_any().downcast_ref::<Tcp>();
+            let is_own = |tcp: &&Tcp| !tcp.is_closing() && tcp.core().is_accepted_by(self.core());
+            found.extend(tcp.filter(is_own).cloned());
+        });
+        found
     }
 
     /// A connection that was accepted, as a handle.
     fn accepted(
         &self,
-        stream: mio::net::TcpStream,
+        (stream, addr): Connection,
         place: &'static Location<'static>,
-    ) -> io::Result<Tcp> {
+    ) -> io::Result<(Tcp, SocketAddr)> {
         let accepted = Tcp::new_at(self.event_loop(), place);
+        accepted.core().set_accepted_by(self.core());
         accepted.0.stream.adopt(stream, false)?;
-        Ok(accepted)
+        Ok((accepted, addr))
     }
 
     /// The next connection, for a task that called `accept_next` at `called_from`.
@@ -119,7 +181,7 @@ impl Tcp {
         place: &mut Place,
         called_from: &'static Location<'static>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<Tcp>> {
+    ) -> Poll<io::Result<(Tcp, SocketAddr)>> {
         match self.core().check_open() {
             Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
             open => open?,
@@ -128,10 +190,11 @@ impl Tcp {
             self.listen_only(DEFAULT_BACKLOG)?;
         }
         let Some(listener) = self.extra(|extra| extra.listener.clone()) else {
+            self.check_address()?;
             return Poll::Ready(Err(Misuse::NotListening.into()));
         };
-        let stream = ready!(listener.poll_accept(self, place, context))?;
-        Poll::Ready(self.accepted(stream, called_from))
+        let connection = ready!(listener.poll_accept(self, place, context))?;
+        Poll::Ready(self.accepted(connection, called_from))
     }
 
     /// A future of `accept_next` is gone.

@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
-use log::warn;
+use log::{debug, warn};
 use mio::unix::SourceFd;
 
 use super::{Tcp, TcpInner};
@@ -15,6 +16,9 @@ use crate::event_loop::{Expire, Nanos, Object, TimerKey, is_out_of_descriptors, 
 use crate::handle::{Core, Place, Slot, Waiters};
 
 pub(super) type Callback = dyn FnMut(&Tcp, io::Result<()>);
+
+/// A connection, and the address of its other end: the system forgets that as soon as the client resets.
+pub(super) type Connection = (mio::net::TcpStream, SocketAddr);
 
 /// How long a listener rests that has no descriptor, not even the spare one, unless a handle is closed before.
 const REST: Nanos = 100_000_000;
@@ -26,13 +30,15 @@ pub(super) struct Listener {
     callback: Slot<Callback>,
     has_callback: bool,
     /// The connection that was announced and not accepted yet.
-    announced: Cell<Option<mio::net::TcpStream>>,
+    announced: Cell<Option<Connection>>,
     /// Connections may be waiting.
     readable: Cell<bool>,
     /// A pass is under way, or one is coming.
     busy: Cell<bool>,
     /// The shortage of descriptors of this burst was reported.
     reported: Cell<bool>,
+    /// How many connections in a row could not be had, each for a reason of its own.
+    skipped: Cell<u32>,
     resting: Cell<Option<TimerKey>>,
     /// Tasks in `accept_next`.
     waiters: Waiters,
@@ -40,9 +46,11 @@ pub(super) struct Listener {
 
 /// What one attempt to accept came to.
 enum Attempt {
-    Accepted(mio::net::TcpStream),
+    Accepted(Connection),
     /// Nobody is waiting.
     Empty,
+    /// There was one that could not be had, for a reason that is its own. The next one may be fine.
+    Skipped,
     /// A connection that could not be served was taken and closed, because of this shortage.
     Shed(io::Error),
     /// Nothing can be done now.
@@ -50,13 +58,8 @@ enum Attempt {
 }
 
 impl Listener {
-    pub(super) fn new(
-        mut socket: mio::net::TcpListener,
-        callback: Option<Box<Callback>>,
-        tcp: &Tcp,
-    ) -> io::Result<Listener> {
-        let inner = tcp.event_loop().inner();
-        inner.register(tcp.core().key(), &mut socket, mio::Interest::READABLE)?;
+    /// A listener on a socket that the poll knows already.
+    pub(super) fn new(socket: mio::net::TcpListener, callback: Option<Box<Callback>>) -> Listener {
         let listener = Listener {
             socket: RefCell::new(Some(Rc::new(socket))),
             callback: Slot::empty(),
@@ -66,13 +69,14 @@ impl Listener {
             readable: Cell::new(callback.is_none()),
             busy: Cell::new(false),
             reported: Cell::new(false),
+            skipped: Cell::new(0),
             resting: Cell::new(None),
             waiters: Waiters::default(),
         };
         if let Some(callback) = callback {
             listener.callback.set(callback);
         }
-        Ok(listener)
+        listener
     }
 
     /// The socket, unless the handle was closed.
@@ -95,7 +99,7 @@ impl Listener {
     }
 
     /// The connection that was announced; without a callback, the next one that waits.
-    pub(super) fn take(&self, tcp: &Tcp) -> io::Result<mio::net::TcpStream> {
+    pub(super) fn take(&self, tcp: &Tcp) -> io::Result<Connection> {
         if self.has_callback {
             let announced = self.announced.take().ok_or(io::ErrorKind::WouldBlock)?;
             // Now the next one may be announced.
@@ -104,13 +108,26 @@ impl Listener {
         }
         loop {
             match self.attempt(tcp) {
-                Attempt::Accepted(stream) => return Ok(stream),
+                Attempt::Accepted(connection) => return Ok(connection),
                 Attempt::Empty => return Err(io::ErrorKind::WouldBlock.into()),
                 Attempt::Shed(err) if self.is_first_report() => return Err(err),
-                Attempt::Shed(_) => {}
+                Attempt::Shed(_) | Attempt::Skipped => {}
                 Attempt::Stuck(err) => return Err(err),
             }
         }
+    }
+
+    /// Gives the socket away, with those who wait in it to be accepted. The handle is to be closed then.
+    pub(super) fn give_away(&self, tcp: &Tcp) -> io::Result<mio::net::TcpListener> {
+        let mut slot = self.socket.borrow_mut();
+        // There is another reference inside `with_fd`.
+        let socket = slot.as_mut().and_then(Rc::get_mut).filter(|_| !self.has_announced());
+        let Some(socket) = socket else {
+            return Err(Misuse::UnderWay.into());
+        };
+        let inner = tcp.event_loop().inner();
+        inner.poller.with_registry(|registry| registry.deregister(socket))?;
+        slot.take().and_then(Rc::into_inner).ok_or_else(|| Misuse::NoSocket.into())
     }
 
     /// Closes the socket. The callback stays until the handle is completely closed.
@@ -137,7 +154,7 @@ impl Listener {
         tcp: &Tcp,
         place: &mut Place,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<mio::net::TcpStream>> {
+    ) -> Poll<io::Result<Connection>> {
         let inner = tcp.event_loop().inner();
         if self.has_callback {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
@@ -147,11 +164,11 @@ impl Listener {
                 return Poll::Pending;
             }
             match self.attempt(tcp) {
-                Attempt::Accepted(stream) => {
+                Attempt::Accepted(connection) => {
                     self.leave(tcp, place);
-                    return Poll::Ready(Ok(stream));
+                    return Poll::Ready(Ok(connection));
                 }
-                Attempt::Empty => {}
+                Attempt::Empty | Attempt::Skipped => {}
                 Attempt::Shed(err) => {
                     if self.is_first_report() {
                         warn!(
@@ -160,7 +177,7 @@ impl Listener {
                         );
                     }
                 }
-                Attempt::Stuck(err) if is_shortage(&err) => self.rest(tcp),
+                Attempt::Stuck(err) if !is_of_the_listener(&err) => self.rest(tcp, &err),
                 Attempt::Stuck(err) => {
                     self.leave(tcp, place);
                     return Poll::Ready(Err(err));
@@ -195,8 +212,9 @@ impl Listener {
             }
             match self.attempt(tcp) {
                 Attempt::Empty => return,
-                Attempt::Accepted(stream) => {
-                    self.announced.set(Some(stream));
+                Attempt::Skipped => {}
+                Attempt::Accepted(connection) => {
+                    self.announced.set(Some(connection));
                     self.call(tcp, Ok(()));
                 }
                 Attempt::Shed(err) => {
@@ -205,8 +223,8 @@ impl Listener {
                     }
                 }
                 Attempt::Stuck(err) => {
-                    self.rest(tcp);
-                    if self.is_first_report() {
+                    self.rest(tcp, &err);
+                    if self.is_first_report() && !tcp.is_closing() {
                         self.call(tcp, Err(err));
                     }
                     return;
@@ -223,10 +241,17 @@ impl Listener {
 
     /// True if connections may be waiting, and the last one announced was accepted.
     fn may_announce(&self) -> bool {
+        !self.has_announced()
+            && self.readable.get()
+            && self.resting_is_over()
+            && self.socket.borrow().is_some()
+    }
+
+    fn has_announced(&self) -> bool {
         let announced = self.announced.take();
-        let is_free = announced.is_none();
+        let has_announced = announced.is_some();
         self.announced.set(announced);
-        is_free && self.readable.get() && self.resting_is_over() && self.socket.borrow().is_some()
+        has_announced
     }
 
     fn resting_is_over(&self) -> bool {
@@ -240,29 +265,43 @@ impl Listener {
             return Attempt::Empty;
         };
         loop {
-            match socket.accept() {
-                Ok((stream, _)) => {
+            match accept(&socket) {
+                Ok(connection) => {
                     self.reported.set(false);
+                    self.skipped.set(0);
                     // There may be room for the spare one again, too.
                     tcp.event_loop().inner().descriptors.reserve();
-                    return Attempt::Accepted(stream);
+                    return Attempt::Accepted(connection);
                 }
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return self.nobody_waits(),
-                Err(err) if is_gone_already(&err) => {}
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) if is_out_of_descriptors(&err) => return self.shed(tcp, &socket, err),
+                Err(err) if is_of_one_connection(&err) => return self.skip(tcp, err),
                 Err(err) => return Attempt::Stuck(err),
             }
         }
     }
 
+    /// Goes on to the next connection, but not for ever: where a security module forbids to accept, the system says so
+    /// again and again, of the same connection.
+    fn skip(&self, tcp: &Tcp, err: io::Error) -> Attempt {
+        let skipped = self.skipped.get() + 1;
+        if skipped >= tcp.event_loop().inner().limits.accepts_per_turn {
+            self.skipped.set(0);
+            return Attempt::Stuck(err);
+        }
+        self.skipped.set(skipped);
+        debug!("the listener made at {} skips a connection: {err}", tcp.created_at());
+        Attempt::Skipped
+    }
+
     /// Takes the waiting connection with the spare descriptor and closes it, so that its client learns of it.
     fn shed(&self, tcp: &Tcp, socket: &mio::net::TcpListener, shortage: io::Error) -> Attempt {
-        let accepted =
-            tcp.event_loop().inner().descriptors.with_spare(|| socket.accept().map(drop));
+        let accepted = tcp.event_loop().inner().descriptors.with_spare(|| accept(socket).map(drop));
         match accepted {
             Some(Ok(())) => Attempt::Shed(shortage),
             Some(Err(err)) if err.kind() == io::ErrorKind::WouldBlock => self.nobody_waits(),
-            Some(Err(err)) if is_gone_already(&err) => Attempt::Shed(shortage),
+            Some(Err(err)) if is_of_one_connection(&err) => Attempt::Shed(shortage),
             _ => Attempt::Stuck(shortage),
         }
     }
@@ -270,6 +309,7 @@ impl Listener {
     /// The end of a burst: the poll will tell of the next connection.
     fn nobody_waits(&self) -> Attempt {
         self.readable.set(false);
+        self.skipped.set(0);
         self.reported.set(false);
         Attempt::Empty
     }
@@ -279,13 +319,14 @@ impl Listener {
         !self.reported.replace(true)
     }
 
-    fn rest(&self, tcp: &Tcp) {
-        warn!("the listener made at {} cannot accept and rests for a while", tcp.created_at());
+    fn rest(&self, tcp: &Tcp, err: &io::Error) {
         let inner = tcp.event_loop().inner();
         inner.descriptors.rest(Rc::downgrade(&(Rc::clone(&tcp.0) as Rc<dyn Object>)));
         let due = inner.clock.now().saturating_add(REST);
         let key = inner.arm(due, Rc::new(RestIsOver(Rc::downgrade(&tcp.0))));
         self.resting.set(Some(key));
+        // Last, since the logger may do anything, such as to close the handle.
+        warn!("the listener made at {} rests, since it cannot accept: {err}", tcp.created_at());
     }
 
     /// Ends a rest, at its time or when a descriptor is free.
@@ -318,6 +359,15 @@ impl Drop for PassEnd<'_> {
     }
 }
 
+/// The next connection. In unit tests, what the test says comes first.
+fn accept(socket: &mio::net::TcpListener) -> io::Result<Connection> {
+    #[cfg(test)]
+    if let Some(fault) = super::tests::next_fault() {
+        return Err(fault);
+    }
+    socket.accept()
+}
+
 /// True for what the system may have again in a moment.
 fn is_shortage(err: &io::Error) -> bool {
     is_out_of_descriptors(err) || matches!(err.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
@@ -333,20 +383,17 @@ impl Expire for RestIsOver {
     }
 }
 
-/// Errors of a connection that ended, or whose network did, before it was accepted. They are nobody's business.
-fn is_gone_already(err: &io::Error) -> bool {
-    let is_network_error = matches!(
+/// True for what has nothing to do with connections: the listener itself is broken, and will never accept again.
+fn is_of_the_listener(err: &io::Error) -> bool {
+    matches!(
         err.raw_os_error(),
-        Some(
-            libc::ENETDOWN
-                | libc::EPROTO
-                | libc::ENOPROTOOPT
-                | libc::EHOSTDOWN
-                | libc::EHOSTUNREACH
-                | libc::EOPNOTSUPP
-                | libc::ENETUNREACH
-        )
-    );
-    is_network_error
-        || matches!(err.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted)
+        None | Some(libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK)
+    )
+}
+
+/// True for what is wrong with one connection only. There is no end of the list: that it has gone, that its network has,
+/// that a firewall forbids it, and, on Linux, whatever error is pending on it. So it is all that is nothing else.
+fn is_of_one_connection(err: &io::Error) -> bool {
+    let is_other = is_shortage(err) || is_of_the_listener(err);
+    !is_other && err.kind() != io::ErrorKind::Interrupted
 }

@@ -1,14 +1,14 @@
-//! The socket of a handle: made or adopted, its addresses, its descriptor.
+//! The socket of a handle: its making, its addresses, its descriptor.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 use std::rc::Rc;
 
-use socket2::{SockAddr, SockRef, Socket};
+use socket2::{SockAddr, Socket};
 
-use super::Tcp;
+use super::{Extra, Tcp};
 use crate::addr::IntoAddr;
 use crate::error::Misuse;
 use crate::event_loop::LoopHandle;
@@ -23,37 +23,6 @@ impl Tcp {
         Tcp::new_at(event_loop, Location::caller())
     }
 
-    /// Adopts a connected socket of the standard library. It is made non-blocking and closed with the handle.
-    ///
-    /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasSocket`]) if the handle has a socket already;
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the loop has that socket already; [`Misuse::Closing`]; what
-    /// the system says otherwise. The socket is closed then.
-    ///
-    /// libuv: `uv_tcp_open`
-    pub fn open(&self, stream: std::net::TcpStream) -> io::Result<()> {
-        self.check_no_socket()?;
-        stream.set_nonblocking(true)?;
-        self.apply_options(&SockRef::from(&stream))?;
-        self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true)
-    }
-
-    /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or
-    /// [`listen_only`](Tcp::listen_only).
-    ///
-    /// # Errors
-    /// As [`open`](Tcp::open).
-    ///
-    /// libuv: `uv_tcp_open`
-    pub fn open_listener(&self, listener: std::net::TcpListener) -> io::Result<()> {
-        self.check_no_socket()?;
-        listener.set_nonblocking(true)?;
-        self.apply_options(&SockRef::from(&listener))?;
-        self.with_extra(|extra| extra.fresh = Some(Rc::new(Socket::from(listener))));
-        self.0.stream.mark_shown();
-        Ok(())
-    }
-
     /// Gives the handle a local address. Port 0 picks a free one, which [`local_addr`](Tcp::local_addr) tells. The
     /// address may be used again right after a server that had it has ended.
     ///
@@ -61,7 +30,9 @@ impl Tcp {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address, for a handle that has an address
     /// already ([`Misuse::AlreadyBound`]) or is closing; [`AddrInUse`](io::ErrorKind::AddrInUse),
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), [`PermissionDenied`](io::ErrorKind::PermissionDenied) from
-    /// the system. After an error another address can be tried.
+    /// the system. After an error another address can be tried; until a bind succeeds, [`listen`](Tcp::listen) and
+    /// [`connect`](Tcp::connect) are refused ([`Misuse::NotBound`]), since they would use an address that was not asked
+    /// for.
     ///
     /// libuv: `uv_tcp_bind`
     pub fn bind(&self, addr: impl IntoAddr) -> io::Result<()> {
@@ -70,22 +41,53 @@ impl Tcp {
 
     fn bind_to(&self, addr: io::Result<SocketAddr>) -> io::Result<()> {
         self.core().check_open()?;
-        let addr = addr?;
         if self.has_socket() {
             return Err(Misuse::AlreadyBound.into());
         }
+        let bound = addr.and_then(|addr| self.make_bound(addr));
+        if bound.is_err() {
+            self.with_extra(|extra| extra.lacks_address = true);
+        }
+        self.set_fresh(bound?);
+        Ok(())
+    }
+
+    /// Binds a handle that was to listen without having been bound.
+    pub(super) fn bind_anywhere(&self) -> io::Result<()> {
+        self.check_address()?;
+        let only_v6 = self.extra(|extra| extra.only_v6);
+        let any: IpAddr =
+            if only_v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        self.set_fresh(self.make_bound((any, 0).into())?);
+        Ok(())
+    }
+
+    fn make_bound(&self, addr: SocketAddr) -> io::Result<Socket> {
+        let (reuse_port, only_v6) = self.extra(|extra| (extra.reuse_port, extra.only_v6));
+        if only_v6 && addr.is_ipv4() {
+            return Err(Misuse::NotIpv6.into());
+        }
         let socket = self.new_socket(addr)?;
         socket.set_reuse_address(true)?;
-        if self.extra(|extra| extra.reuse_port) {
+        if reuse_port {
             share_port(&socket)?;
         }
-        if addr.is_ipv6() {
+        if only_v6 {
+            socket.set_only_v6(true)?;
+        } else if addr.is_ipv6() {
             // Where the system can, one socket serves both families, as in libuv.
             let _ = socket.set_only_v6(false);
         }
         socket.bind(&addr.into())?;
-        self.with_extra(|extra| extra.fresh = Some(Rc::new(socket)));
-        Ok(())
+        Ok(socket)
+    }
+
+    /// The handle has an address, and may listen or connect.
+    pub(super) fn set_fresh(&self, socket: Socket) {
+        self.with_extra(|extra| {
+            extra.fresh = Some(Rc::new(socket));
+            extra.lacks_address = false;
+        });
     }
 
     /// Lets several listeners, of this process or of others, share one port; the system spreads the connections over
@@ -97,11 +99,27 @@ impl Tcp {
     ///
     /// libuv: `UV_TCP_REUSEPORT`
     pub fn set_reuse_port(&self, on: bool) -> io::Result<()> {
+        self.set_before_bind(|extra| extra.reuse_port = on)
+    }
+
+    /// Has a socket that is bound to IPv6's "any" address serve IPv6 only. Otherwise, where the system can, it serves
+    /// IPv4 as well. To be called before [`bind`](Tcp::bind).
+    ///
+    /// # Errors
+    /// [`Misuse::AlreadyBound`] after the handle has got a socket. A bind to an IPv4 address afterwards is refused with
+    /// [`Misuse::NotIpv6`].
+    ///
+    /// libuv: `UV_TCP_IPV6ONLY`
+    pub fn set_only_v6(&self, on: bool) -> io::Result<()> {
+        self.set_before_bind(|extra| extra.only_v6 = on)
+    }
+
+    fn set_before_bind(&self, set: impl FnOnce(&mut Extra)) -> io::Result<()> {
         self.core().check_open()?;
         if self.has_socket() {
             return Err(Misuse::AlreadyBound.into());
         }
-        self.with_extra(|extra| extra.reuse_port = on);
+        self.with_extra(set);
         Ok(())
     }
 
@@ -117,6 +135,10 @@ impl Tcp {
 
     /// The address of the other end.
     ///
+    /// The system forgets it when the peer resets the connection. A server that needs it in any case takes it from
+    /// [`accept_with_addr`](Tcp::accept_with_addr) or [`accept_next_with_addr`](Tcp::accept_next_with_addr): the handle
+    /// does not keep it, which would make every idle connection larger.
+    ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a socket ([`Misuse::NoSocket`]) or a connection.
     ///
@@ -127,6 +149,11 @@ impl Tcp {
 
     /// The number of the descriptor, for calls that luvio does not offer. It stays the handle's: do not close it.
     ///
+    /// Whoever sees it might duplicate it, and a duplicate would keep the connection open and registered with the loop.
+    /// So from the first call on the handle closes with more care: it is taken out of the selector by a system call of its
+    /// own, and a [`finish`](Tcp::finish) with nothing queued ends the writing side by a shutdown first, so that it is not
+    /// closed inside the call. To ask for the addresses or set the options that the handle knows does not count.
+    ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) before there is a socket and after close.
     ///
@@ -136,18 +163,14 @@ impl Tcp {
     }
 
     /// Runs `f` with the descriptor, borrowed for as long as `f` runs. (A shared handle that can be closed cannot be
-    /// [`AsFd`](std::os::fd::AsFd) in safe code.) A close inside `f` takes the descriptor when `f` returns.
+    /// [`AsFd`](std::os::fd::AsFd) in safe code.) A close inside `f` takes the descriptor when `f` returns. As with
+    /// [`fileno`](Tcp::fileno), the handle closes with more care afterwards.
     ///
     /// # Errors
     /// As [`fileno`](Tcp::fileno).
     pub fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         self.0.stream.mark_shown();
         self.with_any_fd(f)
-    }
-
-    fn check_no_socket(&self) -> io::Result<()> {
-        self.core().check_open()?;
-        if self.has_socket() { Err(Misuse::HasSocket.into()) } else { Ok(()) }
     }
 }
 

@@ -1,0 +1,147 @@
+//! Sockets that come from the standard library and go back to it.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+
+use socket2::SockRef;
+
+use super::Tcp;
+use crate::error::{Misuse, Refused};
+
+impl Tcp {
+    /// Adopts a connected socket of the standard library. It is made non-blocking and closed with the handle.
+    ///
+    /// # Errors
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasSocket`]) if the handle has a socket already;
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the loop has that socket already; [`Misuse::Closing`]; what
+    /// the system says otherwise. The socket comes back with the error (in the last case it may be non-blocking).
+    ///
+    /// libuv: `uv_tcp_open`
+    pub fn open(&self, stream: TcpStream) -> Result<(), Refused<TcpStream>> {
+        let prepared = self.prepare_to_adopt(&SockRef::from(&stream));
+        if let Err(error) = prepared {
+            return Err(Refused { error, value: stream });
+        }
+        let adopted = self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true);
+        adopted.map_err(|Refused { error, value }| Refused { error, value: value.into() })?;
+        self.0.extra.with(|extra| extra.lacks_address = false);
+        Ok(())
+    }
+
+    /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or
+    /// [`listen_only`](Tcp::listen_only).
+    ///
+    /// # Errors
+    /// As [`open`](Tcp::open).
+    ///
+    /// libuv: `uv_tcp_open`
+    pub fn open_listener(&self, listener: TcpListener) -> Result<(), Refused<TcpListener>> {
+        if let Err(error) = self.prepare_to_adopt(&SockRef::from(&listener)) {
+            return Err(Refused { error, value: listener });
+        }
+        self.set_fresh(listener.into());
+        self.0.stream.mark_shown();
+        Ok(())
+    }
+
+    /// Hands a connection over: the socket leaves the loop and can go to another one, also in another thread, by
+    /// [`open`](Tcp::open). There is no duplicate, and nothing is lost: what has arrived and was not read is read by
+    /// whoever has the socket.
+    ///
+    /// The handle is closed, for all its clones: a read callback is not called any more, who awaits data gets
+    /// [`Canceled`](crate::Canceled). The socket is non-blocking.
+    ///
+    /// ```
+    /// use luvio::{Loop, Tcp};
+    /// use std::io;
+    ///
+    /// # let (here, there) = {
+    /// #     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// #     let there = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// #     (listener.accept()?.0, there)
+    /// # };
+    /// let event_loop = Loop::new()?;
+    /// let client = Tcp::new(&event_loop);
+    /// client.open(here)?;
+    /// let socket = client.into_std()?; // Send, unlike the handle
+    /// std::thread::spawn(move || {
+    ///     let event_loop = Loop::new()?;
+    ///     let client = Tcp::new(&event_loop);
+    ///     client.open(socket)?;
+    ///     client.write("hello from another thread");
+    ///     client.finish();
+    ///     event_loop.run()
+    /// });
+    /// event_loop.run()?;
+    /// # let text = io::read_to_string(there)?;
+    /// # assert_eq!(text, "hello from another thread");
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) while connecting ([`Misuse::AlreadyConnecting`]), and while writes or a
+    /// shutdown wait or the descriptor is lent ([`Misuse::UnderWay`]);
+    /// [`NotConnected`](io::ErrorKind::NotConnected) without a connection, for a listener and after a read error;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a closing handle. The handle comes back with the error, and goes
+    /// on as if nothing had been asked.
+    pub fn into_std(self) -> Result<TcpStream, Refused<Tcp>> {
+        let taken = self.0.stream.give_away();
+        self.close_when_taken(taken)
+    }
+
+    /// As [`into_std`](Tcp::into_std), for a handle that is bound, listening or not. Connections that wait to be accepted go
+    /// along.
+    ///
+    /// # Errors
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::UnderWay`]) while a connection is announced and not
+    /// accepted, and while the descriptor is lent; [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`])
+    /// without a socket; [`InvalidInput`](io::ErrorKind::InvalidInput) for a connection ([`Misuse::NotListening`]) and a
+    /// closing handle. The handle comes back with the error, and goes on as if nothing had been asked.
+    pub fn into_std_listener(self) -> Result<TcpListener, Refused<Tcp>> {
+        let taken = self.give_listener_away();
+        self.close_when_taken(taken)
+    }
+
+    fn give_listener_away(&self) -> io::Result<TcpListener> {
+        self.core().check_open()?;
+        let (fresh, listener) = self
+            .0
+            .extra
+            .with(|extra| (extra.fresh.take(), extra.listener.clone()))
+            .unwrap_or_default();
+        if let Some(fresh) = fresh {
+            return match Rc::try_unwrap(fresh) {
+                Ok(socket) => Ok(socket.into()),
+                Err(lent) => {
+                    self.with_extra(|extra| extra.fresh = Some(lent));
+                    Err(Misuse::UnderWay.into())
+                }
+            };
+        }
+        match listener {
+            Some(listener) => Ok(listener.give_away(self)?.into()),
+            None if self.has_socket() => Err(Misuse::NotListening.into()),
+            None => Err(Misuse::NoSocket.into()),
+        }
+    }
+
+    fn close_when_taken<S: Into<T>, T>(self, taken: io::Result<S>) -> Result<T, Refused<Tcp>> {
+        match taken {
+            Ok(socket) => {
+                self.close();
+                Ok(socket.into())
+            }
+            Err(error) => Err(Refused { error, value: self }),
+        }
+    }
+
+    fn prepare_to_adopt(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        self.core().check_open()?;
+        if self.has_socket() {
+            return Err(Misuse::HasSocket.into());
+        }
+        socket.set_nonblocking(true)?;
+        self.apply_options(socket)
+    }
+}

@@ -109,6 +109,8 @@ pub(crate) struct LoopInner {
     pub(crate) idle: HookList,
     pub(crate) prepare: HookList,
     pub(crate) check: HookList,
+    #[cfg(feature = "signal")]
+    pub(crate) signals: crate::handle::signal::Lines,
     pub(crate) tasks: Tasks,
     timers: RefCell<TimerHeap<Rc<dyn Expire>>>,
     /// Timers found due by the last pass over them and not yet run.
@@ -170,6 +172,8 @@ impl Loop {
             idle: HookList::default(),
             prepare: HookList::default(),
             check: HookList::default(),
+            #[cfg(feature = "signal")]
+            signals: crate::handle::signal::Lines::default(),
             tasks,
             timers: RefCell::new(TimerHeap::new()),
             due: RefCell::default(),

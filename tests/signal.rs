@@ -133,19 +133,21 @@ fn no_delivery_is_lost_however_many_wait() {
     let _alone = alone();
     let event_loop = new_loop();
     let (_signal, calls) = counting(&event_loop, Signal::USR1);
-    (0..100_000).for_each(|_| send(Signal::USR1));
-    turn_until(&event_loop, || calls.get() >= 100_000);
+    // Elsewhere they wait in a pipe.
+    let many = if cfg!(target_os = "linux") { 100_000 } else { 10_000 };
+    (0..many).for_each(|_| send(Signal::USR1));
+    turn_until(&event_loop, || calls.get() >= many);
     turn(&event_loop);
-    assert_eq!(calls.get(), 100_000);
+    assert_eq!(calls.get(), many);
 
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..5_000).for_each(|_| send(Signal::USR1)));
+            scope.spawn(|| (0..many / 20).for_each(|_| send(Signal::USR1)));
         }
     });
-    turn_until(&event_loop, || calls.get() >= 120_000);
+    turn_until(&event_loop, || calls.get() >= many + many / 5);
     turn(&event_loop);
-    assert_eq!(calls.get(), 120_000);
+    assert_eq!(calls.get(), many + many / 5);
 }
 
 /// SG-02: where files must not grow, deliveries are counted too, and the first one does not end the process.
@@ -1046,18 +1048,21 @@ fn signal_without_a_default_action_does_nothing_again() {
     journal.assert_is(&["signal"]);
 }
 
-/// SG-11: a signal that has no name, such as a real-time one, ends the process again, too, as its default action would.
+/// SG-11: signals that are less common, such as the real-time ones, end the process again, too, as their default action
+/// would.
 #[cfg(target_os = "linux")]
 #[test]
-fn real_time_signal_ends_the_process_again() {
-    const TEST: &str = "real_time_signal_ends_the_process_again";
-    let signum = libc::SIGRTMIN() + 1;
+fn uncommon_signal_ends_the_process_again() {
+    const TEST: &str = "uncommon_signal_ends_the_process_again";
     if !is_child() {
-        let output = run_alone(TEST, "", "");
-        assert!(String::from_utf8_lossy(&output.stdout).contains(ALIVE));
-        assert_eq!(output.status.code(), Some(128 + signum), "as a shell says it");
+        for signum in [libc::SIGRTMIN() + 1, Signal::IO, Signal::PWR] {
+            let output = run_alone(TEST, "", &signum.to_string());
+            assert!(String::from_utf8_lossy(&output.stdout).contains(ALIVE));
+            assert_eq!(output.status.code(), Some(128 + signum), "as a shell says it");
+        }
         return;
     }
+    let signum = way().parse().expect("a number");
     let event_loop = new_loop();
     let journal = Journal::new();
     let signal = noting(&event_loop, &journal, signum, "signal");

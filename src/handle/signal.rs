@@ -35,8 +35,8 @@ const DELIVERIES_PER_TURN: u32 = 128;
 /// memory.)
 ///
 /// While at least one handle is started for a signal, its default action is off; when the last one goes, it is back.
-/// (A Linux signal without a name, such as a real-time one, does not kill the process then; it has it exit with a status
-/// of 128 plus its number.) A signal that was ignored before is ignored again, as SIGPIPE is in every Rust program, and
+/// (Linux's real-time signals, SIGIO, SIGPWR and SIGSTKFLT do not kill the process then, but have it exit with a status of
+/// 128 plus their number.) A signal that was ignored before is ignored again, as SIGPIPE is in every Rust program, and
 /// SIGHUP under `nohup`; only children that are started from then on do not inherit that. (Elsewhere than on Linux only
 /// SIGPIPE is known to have been ignored.) Handlers that others installed before are called throughout.
 ///

@@ -54,9 +54,12 @@ impl Disposition {
 /// Has the default action of the signal happen while the condition is true.
 fn default_while(signum: i32, condition: &Arc<AtomicBool>) -> io::Result<()> {
     let condition = Arc::clone(condition);
-    let installed = if signal_hook::low_level::signal_name(signum).is_some() {
+    let is_linux = cfg!(any(target_os = "linux", target_os = "android"));
+    // signal-hook takes SIGIO for one that does nothing by default, which is so elsewhere.
+    let is_mistaken = is_linux && signum == Signal::IO;
+    let installed = if signal_hook::low_level::signal_name(signum).is_some() && !is_mistaken {
         flag::register_conditional_default(signum, condition)
-    } else if cfg!(target_os = "linux") {
+    } else if is_linux {
         // Real-time signals and a few old ones, which signal-hook does not know. They all end the process, which exits
         // with the status by which a shell tells of that: nearest to it that can be had.
         flag::register_conditional_shutdown(signum, signum.saturating_add(128), condition)

@@ -16,9 +16,6 @@ use std::time::Duration;
 use log::{debug, info, warn};
 use luvio::{Loop, Signal, Tcp, Timer};
 
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
-
 /// How long clients have to take what is queued for them when the server ends.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
 
@@ -65,7 +62,7 @@ fn on_connection(server: &Tcp, incoming: io::Result<()>) {
 
 /// Called on Ctrl-C: ends every connection without losing what is queued, and gives the slow ones a deadline.
 fn on_signal(signal: &Signal, signum: i32) {
-    info!("signal {signum}: ending");
+    info!("{}: ending", Signal::name_of(signum).unwrap_or("a signal"));
     let event_loop = signal.event_loop();
     event_loop.walk(|handle| {
         match handle.as_any().downcast_ref::<Tcp>() {
@@ -106,7 +103,7 @@ fn serve(addr: std::net::SocketAddr) -> io::Result<()> {
     let server = Tcp::new(&event_loop);
     server.bind(addr)?;
     server.listen(128, on_connection)?;
-    for signum in [SIGINT, SIGTERM] {
+    for signum in [Signal::INT, Signal::TERM] {
         let signal = Signal::new(&event_loop);
         signal.start(signum, on_signal)?;
         signal.unref();

@@ -482,23 +482,28 @@
 //! `Signal` comes with the feature `signal`.
 //!
 //! - **SG-01** Every active handle for a signal gets a call for each delivery that the process caught.
-//! - **SG-02** Deliveries are counted, not merged: ten raises, ten calls. (What the kernel merges was lost before.)
+//! - **SG-02** Deliveries are counted, not merged, however many wait: ten raises, ten calls (libuv: some 4,000 wait at
+//!   most). What the kernel merges was lost before. Elsewhere than on Linux, or where the size of files is limited, as
+//!   many can wait as a pipe has bytes.
 //! - **SG-03** Handles in several loops and threads all get it, each on its own loop.
-//! - **SG-04** A one-shot handle gets one call, and is inactive in it, though more have arrived. Others are not
-//!   affected.
+//! - **SG-04** A one-shot handle gets one call, and is inactive in it, though more have arrived. Its callback is dropped
+//!   when it returns. Others are not affected.
 //! - **SG-05** Repeating and one-shot handles for one signal come and go without disturbing each other.
 //! - **SG-06** A handle that another one's callback stops, for the same delivery, is not called.
 //! - **SG-07** Stopping drops the deliveries that were caught and not reported yet.
-//! - **SG-08** Starting an active handle with another number moves it to that signal; with the same number only the
-//!   callback changes, and no delivery is lost.
+//! - **SG-08** Starting a handle that watches with another number moves it to that signal; with the same number only the
+//!   callback changes, and no delivery is lost, from whatever kind of start to whatever other.
 //! - **SG-09** A number that is no signal, SIGKILL and SIGSTOP are refused with [`Misuse::BadSignal`]; SIGILL, SIGFPE
 //!   and SIGSEGV too, since no callback can serve them (libuv: accepts those).
 //! - **SG-10** Close with deliveries waiting: none is reported, and the close ends.
-//! - **SG-11** When the last handle for a signal goes, its default action is back. Handlers that others installed
-//!   before are called throughout; then no default action comes back.
+//! - **SG-11** When the last handle for a signal goes, its default action is back; a signal that was ignored before the
+//!   first came is ignored again (libuv: gets the default action). Handlers that others installed before are called
+//!   throughout; then no default action comes back.
 //! - **SG-12** An unreferenced handle does not hold the loop.
 //! - **SG-13** A stopped handle can be started again.
 //! - **SG-14** The callbacks run on the loop's thread, never in the context of the signal.
+//! - **SG-15** The handles of a loop for one signal are called in the order of their starts (libuv: by their addresses,
+//!   those that repeat first).
 //!
 //! # Z: awaiting
 //!

@@ -118,6 +118,8 @@ pub(crate) struct LoopInner {
     pub(crate) idle: HookList,
     pub(crate) prepare: HookList,
     pub(crate) check: HookList,
+    #[cfg(feature = "signal")]
+    pub(crate) signals: crate::handle::signal::Lines,
     pub(crate) tasks: Tasks,
     virtual_time: VirtualTime,
     timers: RefCell<TimerHeap<Rc<dyn Expire>>>,
@@ -180,6 +182,8 @@ impl Loop {
             idle: HookList::default(),
             prepare: HookList::default(),
             check: HookList::default(),
+            #[cfg(feature = "signal")]
+            signals: crate::handle::signal::Lines::default(),
             tasks,
             virtual_time: VirtualTime::default(),
             timers: RefCell::new(TimerHeap::new()),

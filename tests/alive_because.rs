@@ -120,13 +120,12 @@ fn notifier_is_a_reason_until_it_is_closed() {
 #[cfg(feature = "signal")]
 #[test]
 fn signal_says_which_one_it_waits_for() {
-    const SIGWINCH: i32 = 28;
     let _watchdog = watchdog();
     let event_loop = Loop::new().expect("a loop can be made");
     let (signal, line) = (luvio::Signal::new(&event_loop), line!());
     assert_reasons(&event_loop, &[]);
-    signal.start(SIGWINCH, |_, _| {}).expect("the signal can be heard");
-    assert_is_reason(&signal, line, "waiting for signal 28");
+    signal.start(luvio::Signal::WINCH, |_, _| {}).expect("the signal can be heard");
+    assert_is_reason(&signal, line, "waiting for SIGWINCH");
     signal.stop();
     assert_reasons(&event_loop, &[]);
     assert_ends(&signal, &event_loop, line);

@@ -211,7 +211,6 @@ fn an_unreferenced_notifier_leaves_the_loop_to_its_task() {
 #[cfg(feature = "signal")]
 mod signals {
     use super::*;
-    use libc::{SIGURG, SIGUSR1, SIGUSR2};
     use luvio::Signal;
     use signal_hook::low_level::raise;
     use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -223,7 +222,7 @@ mod signals {
 
     fn started(event_loop: &Loop) -> Signal {
         let signal = Signal::new(event_loop);
-        signal.start_only(SIGUSR1).unwrap();
+        signal.start_only(Signal::USR1).unwrap();
         signal
     }
 
@@ -238,8 +237,8 @@ mod signals {
                     for _ in 0..3 {
                         let mut waiting = signal.delivered();
                         assert!(poll(&mut waiting).is_pending());
-                        raise(SIGUSR1).unwrap();
-                        assert_eq!(waiting.await.unwrap(), SIGUSR1);
+                        raise(Signal::USR1).unwrap();
+                        assert_eq!(waiting.await.unwrap(), Signal::USR1);
                     }
                 })
                 .unwrap();
@@ -253,12 +252,12 @@ mod signals {
         with_loop(|event_loop| {
             let signal = started(event_loop);
             for _ in 0..10 {
-                raise(SIGUSR1).unwrap();
+                raise(Signal::USR1).unwrap();
             }
             event_loop
                 .block_on(async {
                     for _ in 0..10 {
-                        assert_eq!(signal.delivered().await.unwrap(), SIGUSR1);
+                        assert_eq!(signal.delivered().await.unwrap(), Signal::USR1);
                     }
                 })
                 .unwrap();
@@ -274,12 +273,12 @@ mod signals {
         with_loop(|event_loop| {
             let signal = started(event_loop);
             let keeper = Notifier::wake_only(event_loop).unwrap();
-            raise(SIGUSR1).unwrap();
+            raise(Signal::USR1).unwrap();
             for _ in 0..5 {
                 turn(event_loop);
             }
             assert_eq!(event_loop.backend_timeout(), None, "nothing is to do");
-            assert_eq!(ready(signal.delivered()).unwrap(), SIGUSR1);
+            assert_eq!(ready(signal.delivered()).unwrap(), Signal::USR1);
             keeper.close();
         });
     }
@@ -295,14 +294,14 @@ mod signals {
                 let mut dropped = signal.delivered();
                 assert!(wakes.poll(&mut dropped).is_pending());
                 if was_woken {
-                    raise(SIGUSR1).unwrap();
+                    raise(Signal::USR1).unwrap();
                     wakes.wait(event_loop);
                     drop(dropped);
                 } else {
                     drop(dropped);
-                    raise(SIGUSR1).unwrap();
+                    raise(Signal::USR1).unwrap();
                 }
-                assert_eq!(event_loop.block_on(signal.delivered()).unwrap().unwrap(), SIGUSR1);
+                assert_eq!(event_loop.block_on(signal.delivered()).unwrap().unwrap(), Signal::USR1);
                 assert_eq!(wakes.count(), usize::from(was_woken));
             });
         }
@@ -320,7 +319,7 @@ mod signals {
                 for wait in &mut waits {
                     assert!(wakes.poll(wait).is_pending());
                 }
-                raise(SIGUSR1).unwrap();
+                raise(Signal::USR1).unwrap();
                 if is_closed {
                     signal.close();
                 } else {
@@ -386,7 +385,7 @@ mod signals {
             turn(event_loop);
             for count in [1, 3] {
                 for _ in heard.get()..count {
-                    raise(SIGUSR1).unwrap();
+                    raise(Signal::USR1).unwrap();
                 }
                 while heard.get() < count {
                     turn(event_loop);
@@ -408,7 +407,7 @@ mod signals {
             assert!(wakes.poll(&mut waiting).is_pending());
             let called = expect(1);
             signal
-                .start(SIGUSR1, move |signal, _| {
+                .start(Signal::USR1, move |signal, _| {
                     called.hit();
                     assert_eq!(misuse(ready(signal.delivered())), Misuse::HasCallback);
                     signal.close();
@@ -419,7 +418,7 @@ mod signals {
             assert_eq!(refused.as_ref().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
             assert_eq!(misuse(refused), Misuse::HasCallback);
             assert_eq!(misuse(ready(signal.delivered())), Misuse::HasCallback);
-            raise(SIGUSR1).unwrap();
+            raise(Signal::USR1).unwrap();
         });
     }
 
@@ -430,19 +429,19 @@ mod signals {
         let _alone = alone();
         with_loop(|event_loop| {
             let signal = Signal::new(event_loop);
-            signal.start(SIGUSR1, |_, _| unreachable!("it was replaced")).unwrap();
-            raise(SIGUSR1).unwrap();
-            signal.start_only(SIGUSR1).unwrap();
+            signal.start(Signal::USR1, |_, _| unreachable!("it was replaced")).unwrap();
+            raise(Signal::USR1).unwrap();
+            signal.start_only(Signal::USR1).unwrap();
             assert!(!signal.is_active() && !event_loop.is_alive());
-            assert_eq!(ready(signal.delivered()).unwrap(), SIGUSR1);
+            assert_eq!(ready(signal.delivered()).unwrap(), Signal::USR1);
 
             let mut waiting = signal.delivered();
             assert!(poll(&mut waiting).is_pending());
-            signal.start_only(SIGUSR2).unwrap();
-            raise(SIGUSR2).unwrap();
-            assert_eq!(event_loop.block_on(waiting).unwrap().unwrap(), SIGUSR2);
+            signal.start_only(Signal::USR2).unwrap();
+            raise(Signal::USR2).unwrap();
+            assert_eq!(event_loop.block_on(waiting).unwrap().unwrap(), Signal::USR2);
             assert_eq!(misuse(signal.start_only(libc::SIGKILL)), Misuse::BadSignal);
-            assert_eq!(signal.signum(), Some(SIGUSR2));
+            assert_eq!(signal.signum(), Some(Signal::USR2));
         });
     }
 
@@ -457,7 +456,7 @@ mod signals {
             thread::spawn(move || {
                 let event_loop = Loop::new().unwrap();
                 let signal = Signal::new(&event_loop);
-                signal.start_only(SIGURG).unwrap();
+                signal.start_only(Signal::URG).unwrap();
                 started.send(()).unwrap();
                 for _ in 0..2 {
                     event_loop.block_on(signal.delivered()).unwrap().unwrap();
@@ -468,7 +467,7 @@ mod signals {
             all_started.recv().unwrap();
         }
         for _ in 0..2 {
-            raise(SIGURG).unwrap();
+            raise(Signal::URG).unwrap();
         }
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     }

@@ -597,13 +597,13 @@ fn loop_can_be_embedded() {
 #[cfg(feature = "signal")]
 #[test]
 fn signals_come_after_all_other_io() {
-    const SIGWINCH: i32 = 28; // ignored by default, so no other test minds it
+    const WINCH: i32 = luvio::Signal::WINCH; // ignored by default, so no other test minds it
     with_loop(|event_loop| {
         let journal = Journal::new();
         let (reads, signals) = (journal.clone(), journal.clone());
         let signal = luvio::Signal::new(event_loop);
         signal
-            .start(SIGWINCH, move |signal, _| {
+            .start(WINCH, move |signal, _| {
                 signals.note("signal");
                 signal.close();
             })
@@ -614,7 +614,7 @@ fn signals_come_after_all_other_io() {
             tcp.close();
         })
         .expect("a connection can be read");
-        signal_hook::low_level::raise(SIGWINCH).expect("it can be raised");
+        signal_hook::low_level::raise(WINCH).expect("it can be raised");
         peer.write_all(b"x").expect("it can be written");
         event_loop.run().expect("the loop runs");
         journal.assert_is(&["read", "signal"]);

@@ -766,16 +766,16 @@ fn deliveries_are_a_stream() {
     use signal_hook::low_level::raise;
     with_loop(|event_loop| {
         let signal = luvio::Signal::new(event_loop);
-        signal.start_only(libc::SIGUSR1).unwrap();
+        signal.start_only(luvio::Signal::USR1).unwrap();
         let mut deliveries = signal.deliveries();
         let wakes = Wakes::new();
         assert!(wakes.poll(&mut deliveries.next()).is_pending());
         for _ in 0..3 {
-            raise(libc::SIGUSR1).unwrap();
+            raise(luvio::Signal::USR1).unwrap();
         }
         wakes.wait(event_loop);
         for _ in 0..3 {
-            assert_eq!(ready(deliveries.next()).unwrap().unwrap(), libc::SIGUSR1);
+            assert_eq!(ready(deliveries.next()).unwrap().unwrap(), luvio::Signal::USR1);
         }
         assert!(poll(deliveries.next()).is_pending());
         signal.stop();

@@ -29,7 +29,7 @@ const SHORT: Duration = Duration::from_millis(1);
 
 /// Ignored by default and sent by nobody, so that the other tests of this process do not mind it.
 #[cfg(feature = "signal")]
-const SIGNAL: i32 = libc::SIGURG;
+const SIGNAL: i32 = luvio::Signal::URG;
 
 /// Polls a future once, outside of any task.
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {

@@ -31,7 +31,7 @@ const ZERO: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Ignored by default, so no other test minds it.
 #[cfg(feature = "signal")]
-const SIGWINCH: i32 = 28;
+const WINCH: i32 = luvio::Signal::WINCH;
 
 // ---- a loop with one of everything --------------------------------------------------------------------------------
 
@@ -189,8 +189,8 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
     let signal = {
         let signal = luvio::Signal::new(event_loop);
         let called = captures.called(signal.clone());
-        signal.start(SIGWINCH, move |_, _| called()).expect("the signal can be heard");
-        signal_hook::low_level::raise(SIGWINCH).expect("it can be raised");
+        signal.start(WINCH, move |_, _| called()).expect("the signal can be heard");
+        signal_hook::low_level::raise(WINCH).expect("it can be raised");
         signal
     };
 
@@ -517,7 +517,7 @@ fn destructors_that_use_the_loop_meet_one_that_is_gone() {
         {
             let signal = luvio::Signal::new(&event_loop);
             let heard = user(other);
-            signal.start(SIGWINCH, move |_, _| heard.keep()).expect("the signal can be heard");
+            signal.start(WINCH, move |_, _| heard.keep()).expect("the signal can be heard");
         }
         let in_task = user(other);
         event_loop.go(async move {
@@ -666,8 +666,7 @@ fn signal_awaited_elsewhere_ends_with_canceled() {
     let _watchdog = watchdog();
     let event_loop = new_loop();
     let signal = luvio::Signal::new(&event_loop);
-    const SIGURG: i32 = if cfg!(target_os = "linux") { 23 } else { 16 };
-    signal.start_only(SIGURG).expect("the signal can be heard");
+    signal.start_only(luvio::Signal::URG).expect("the signal can be heard");
     let wakes = Arc::<Wakes>::default();
     let mut delivered = pin!(signal.delivered());
     assert!(poll(&wakes, delivered.as_mut()).is_pending());
@@ -750,8 +749,8 @@ fn what_is_held_after_the_drop_is_safe_to_use() {
         assert_is_gone(&held.signal);
         held.signal.stop();
         assert_eq!(held.signal.signum(), None);
-        assert_eq!(misuse(held.signal.start(SIGWINCH, |_, _| {})), Misuse::LoopGone);
-        assert_eq!(misuse(held.signal.start_only(SIGWINCH)), Misuse::LoopGone);
+        assert_eq!(misuse(held.signal.start(WINCH, |_, _| {})), Misuse::LoopGone);
+        assert_eq!(misuse(held.signal.start_only(WINCH)), Misuse::LoopGone);
     }
     for canceler in held.cancelers.borrow().iter() {
         assert!(!canceler.cancel());

@@ -386,14 +386,13 @@ fn notifiers_are_called_after_a_panic_of_another() {
 #[cfg(feature = "signal")]
 #[test]
 fn signals_are_delivered_after_a_panic() {
-    const SIGURG: i32 = if cfg!(target_os = "linux") { 23 } else { 16 };
     let _watchdog = watchdog();
     let event_loop = new_loop();
     let journal = Journal::new();
     let _signals = ["a", "b"].map(|name| {
         let journal = journal.clone();
         let signal = luvio::Signal::new(&event_loop);
-        let started = signal.start(SIGURG, move |_, _| {
+        let started = signal.start(luvio::Signal::URG, move |_, _| {
             journal.note(name);
             assert!(journal.entries().len() != 1, "on purpose");
         });
@@ -401,7 +400,7 @@ fn signals_are_delivered_after_a_panic() {
         signal
     });
     for _ in 0..2 {
-        signal_hook::low_level::raise(SIGURG).expect("it can be raised");
+        signal_hook::low_level::raise(luvio::Signal::URG).expect("it can be raised");
     }
     panicking_turn(&event_loop);
     for _ in 0..3 {

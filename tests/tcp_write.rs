@@ -1042,7 +1042,7 @@ fn a_broken_connection_raises_no_signal() {
         let raised = Rc::new(Cell::new(0));
         let pipe = luvio::Signal::new(event_loop);
         let count = Rc::clone(&raised);
-        pipe.start(libc::SIGPIPE, move |_, _| count.set(count.get() + 1)).unwrap();
+        pipe.start(luvio::Signal::PIPE, move |_, _| count.set(count.get() + 1)).unwrap();
         pipe.unref();
         let two = [IoSlice::new(b"x"), IoSlice::new(b"y")];
         let failed = expect(7);

@@ -7,7 +7,7 @@ use log::info;
 use luvio::{Loop, Signal, Tcp, go, sleep};
 
 /// Ctrl-C, and what a service manager sends.
-const SIGNALS: [i32; 2] = [2, 15];
+const SIGNALS: [i32; 2] = [Signal::INT, Signal::TERM];
 
 /// How long clients have to take what is under way to them when the server ends.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ pub fn end_on_signals(event_loop: &Loop) -> io::Result<()> {
 /// closed.
 async fn end_on(signal: Signal) -> io::Result<()> {
     let signum = signal.delivered().await?;
-    info!("signal {signum}: ending");
+    info!("{}: ending", Signal::name_of(signum).unwrap_or("a signal"));
     signal.close();
     let event_loop = signal.event_loop();
     event_loop.walk(|handle| {

@@ -1,23 +1,27 @@
 //! `Signal`: a callback for each delivery of a signal.
 //!
-//! signal-hook writes one byte per delivery into a socket of each handle's own, which the loop polls. So deliveries are
-//! counted, every handle in every loop gets them, and stopping a handle drops what it had not seen yet.
+//! The process counts the deliveries of each signal that is watched ([`counter`]), and wakes the loops that watch it
+//! ([`line`]). Each handle remembers how many it has seen: so every handle in every loop gets them all, and stopping one
+//! drops what it had not seen yet. What the signal did before comes back with the last of them ([`disposition`]).
 
+mod claim;
+mod counter;
 mod disposition;
+mod line;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod memory_file;
+mod names;
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read};
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use mio::net::UnixStream;
-use signal_hook::SigId;
-use signal_hook::low_level::{pipe, unregister};
-
-use self::disposition::Claim;
+pub(crate) use self::line::Lines;
+use self::line::Watch;
 use super::{Core, Handle, Kind, Place, Slot, Waiters, impl_handle};
 use crate::error::{Canceled, Misuse};
-use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, may_go_on};
+use crate::event_loop::{AliveReason, LoopHandle, Object, may_go_on};
 
 /// So many calls a handle gets in a turn, so that a callback that raises its own signal does not hold up the others.
 const DELIVERIES_PER_TURN: u32 = 128;
@@ -25,17 +29,23 @@ const DELIVERIES_PER_TURN: u32 = 128;
 /// Calls back for a signal that the process gets, on the loop's thread.
 ///
 /// Every handle for a signal, in whatever loop and thread, gets one call for each delivery that the process caught, after
-/// the other I/O callbacks of the turn.
+/// the other I/O callbacks of the turn. Deliveries are counted, so that none is lost, however many wait. (Where the system
+/// is not Linux, or limits the size of files by `RLIMIT_FSIZE`, only as many can wait as a pipe has bytes, usually 65,536.
+/// A program that limits itself so does it before it starts its first handle: the count is the length of a file in
+/// memory.)
+///
 /// While at least one handle is started for a signal, its default action is off; when the last one goes, it is back.
-/// (A Linux signal without a name, such as a real-time one, does not kill the process then; it has it exit with a status
-/// of 128 plus its number.) Handlers that others installed before are called throughout.
+/// (Linux's real-time signals, SIGIO, SIGPWR and SIGSTKFLT do not kill the process then, but have it exit with a status of
+/// 128 plus their number.) A signal that was ignored before is ignored again, as SIGPIPE is in every Rust program, and
+/// SIGHUP under `nohup`; only children that are started from then on do not inherit that. (Elsewhere than on Linux only
+/// SIGPIPE is known to have been ignored.) Handlers that others installed before are called throughout.
 ///
 /// ```no_run
 /// use luvio::{Loop, Signal};
 ///
 /// let event_loop = Loop::new()?;
 /// let interrupt = Signal::new(&event_loop);
-/// interrupt.start(2, |signal, _| {
+/// interrupt.start(Signal::INT, |signal, _| {
 ///     println!("interrupted");
 ///     signal.close();
 /// })?;
@@ -57,16 +67,10 @@ struct SignalInner {
     has_callback: Cell<bool>,
     /// Tasks that wait for a delivery.
     waiters: Waiters,
+    /// Waits for its go in the next turn.
+    resuming: Cell<bool>,
     /// Waits for its go at the end of the batch.
     late: Cell<bool>,
-}
-
-/// A signal being watched.
-struct Watch {
-    signum: i32,
-    action: SigId,
-    socket: UnixStream,
-    _claim: Claim,
 }
 
 impl_handle!(Signal);
@@ -84,14 +88,16 @@ impl Signal {
             one_shot: Cell::new(false),
             has_callback: Cell::new(false),
             waiters: Waiters::default(),
+            resuming: Cell::new(false),
             late: Cell::new(false),
         });
         signal.core.enroll(&(Rc::clone(&signal) as Rc<dyn Object>));
         Signal(signal)
     }
 
-    /// Calls `cb` for each delivery of the signal `signum`. Starting an active handle replaces its callback, and with
-    /// another number also its signal; with the same number, no delivery is lost.
+    /// Calls `cb` for each delivery of the signal `signum`, such as [`Signal::INT`]. Starting a handle that watches already
+    /// replaces its callback, and with another number also its signal; with the same number, no delivery is lost, be it
+    /// from a start with a callback to one without or the reverse.
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a number that is no signal or one that no callback can serve
@@ -100,10 +106,10 @@ impl Signal {
     ///
     /// libuv: `uv_signal_start`
     pub fn start(&self, signum: i32, cb: impl FnMut(&Signal, i32) + 'static) -> io::Result<()> {
-        self.start_with(signum, false, Box::new(cb))
+        self.start_with(signum, false, Some(Box::new(cb)))
     }
 
-    /// Calls `cb` for the next delivery only. The handle is inactive when `cb` runs.
+    /// Calls `cb` for the next delivery only. The handle is inactive when `cb` runs, and `cb` is dropped when it returns.
     ///
     /// # Errors
     /// As [`start`](Signal::start).
@@ -114,7 +120,7 @@ impl Signal {
         signum: i32,
         cb: impl FnMut(&Signal, i32) + 'static,
     ) -> io::Result<()> {
-        self.start_with(signum, true, Box::new(cb))
+        self.start_with(signum, true, Some(Box::new(cb)))
     }
 
     /// Watches the signal `signum` without a callback, for [`delivered`](Signal::delivered).
@@ -125,11 +131,7 @@ impl Signal {
     /// # Errors
     /// As [`start`](Signal::start).
     pub fn start_only(&self, signum: i32) -> io::Result<()> {
-        self.0.core.check_open()?;
-        self.0.watch(signum)?;
-        self.0.leave_callback();
-        self.0.callback.clear();
-        Ok(())
+        self.start_with(signum, false, None)
     }
 
     /// Stops the calls. What was caught but not reported yet is dropped. Does nothing if the handle is not active.
@@ -144,18 +146,29 @@ impl Signal {
     ///
     /// libuv: the member `signum` of `uv_signal_t`
     pub fn signum(&self) -> Option<i32> {
-        self.0.watch.borrow().as_ref().map(|watch| watch.signum)
+        self.0.watch.borrow().as_ref().map(Watch::signum)
     }
 
-    fn start_with(&self, signum: i32, one_shot: bool, callback: Box<Callback>) -> io::Result<()> {
+    fn start_with(
+        &self,
+        signum: i32,
+        one_shot: bool,
+        callback: Option<Box<Callback>>,
+    ) -> io::Result<()> {
         self.0.core.check_open()?;
         self.0.watch(signum)?;
-        self.0.has_callback.set(true);
-        self.0.waiters.wake_all(self.event_loop().inner());
-        self.0.core.set_active(true);
-        self.0.core.pin();
         self.0.one_shot.set(one_shot);
-        self.0.callback.set(callback);
+        match callback.is_some() {
+            true => self.0.expect_callback(),
+            false => self.0.leave_callback(),
+        }
+        self.0.go_on_if_unseen();
+        // Last, since foreign code runs here: the destructor of the callback before, and wakers.
+        match callback {
+            Some(callback) => self.0.callback.set(callback),
+            None => self.0.callback.clear(),
+        }
+        self.0.waiters.wake_all(self.event_loop().inner());
         Ok(())
     }
 
@@ -180,7 +193,7 @@ impl Signal {
         if !may_go_on(context) {
             return Poll::Pending;
         }
-        match self.0.next_delivery() {
+        match self.0.newest_delivery() {
             Some(signum) => {
                 self.stop_waiting(place);
                 Poll::Ready(Ok(signum))
@@ -200,35 +213,31 @@ impl Signal {
 impl SignalInner {
     /// Watches `signum` from now on, instead of another signal if there is one.
     fn watch(&self, signum: i32) -> io::Result<()> {
-        if self.watch.borrow().as_ref().is_some_and(|watch| watch.signum == signum) {
+        if self.watch.borrow().as_ref().is_some_and(|watch| watch.signum() == signum) {
             return Ok(());
         }
         if signum <= 0 || signal_hook::consts::FORBIDDEN.contains(&signum) {
             return Err(Misuse::BadSignal.into());
         }
-        let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
-        reader.set_nonblocking(true)?;
-        let claim = Claim::on(signum)?;
-        // It refuses numbers that the system does not know.
-        let action = pipe::register(signum, writer).map_err(|_| Misuse::BadSignal)?;
-        let mut watch =
-            Watch { signum, action, socket: UnixStream::from_std(reader), _claim: claim };
-        let inner = self.core.event_loop().inner();
-        inner.register(self.core.key(), &mut watch.socket, mio::Interest::READABLE)?;
-        self.stop();
+        let watch = Watch::on(self.core.event_loop(), self.core.key(), signum)?;
         self.watch.replace(Some(watch));
         Ok(())
     }
 
     fn stop(&self) {
         let watch = self.watch.take();
-        if let Some(mut watch) = watch {
-            let poller = &self.core.event_loop().inner().poller;
-            let _ = poller.with_registry(|registry| registry.deregister(&mut watch.socket));
+        if watch.is_some() {
             drop(watch);
             self.leave_callback();
             self.waiters.wake_all(self.core.event_loop().inner());
         }
+    }
+
+    /// There is somebody to call.
+    fn expect_callback(&self) {
+        self.has_callback.set(true);
+        self.core.set_active(true);
+        self.core.pin();
     }
 
     /// There is nobody to call any more.
@@ -239,46 +248,43 @@ impl SignalInner {
         }
     }
 
-    /// Takes one delivery out of the socket.
+    /// Takes the next delivery, as of the last look.
     fn next_delivery(&self) -> Option<i32> {
-        let mut watch = self.watch.borrow_mut();
-        let watch = watch.as_mut()?;
-        let mut byte = [0];
-        loop {
-            match watch.socket.read(&mut byte) {
-                Ok(0) => return None,
-                Ok(_) => return Some(watch.signum),
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return None,
-            }
+        self.watch.borrow_mut().as_mut()?.take()
+    }
+
+    /// Takes the next delivery, also one of which the loop does not know yet.
+    fn newest_delivery(&self) -> Option<i32> {
+        self.next_delivery().or_else(|| {
+            self.watch.borrow().as_ref()?.look();
+            self.next_delivery()
+        })
+    }
+
+    fn has_unseen(&self) -> bool {
+        self.watch.borrow().as_ref().is_some_and(Watch::has_unseen)
+    }
+
+    /// Gives the handle its go in the next turn if deliveries wait: nobody will tell of them again.
+    fn go_on_if_unseen(&self) {
+        if self.has_unseen() && !self.resuming.replace(true) {
+            self.core.event_loop().inner().resume_next_turn(self.core.key());
         }
     }
 }
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        unregister(self.action);
-    }
-}
+/// Has the handle go on in the next turn with what this one leaves, by unwinding too.
+struct GoOnLater<'a>(&'a SignalInner);
 
-/// Gives the handle another go in the next turn, by unwinding too, unless its socket was found empty: until then, nobody
-/// will tell again.
-struct ResumeUnlessEmpty<'a>(Option<&'a Rc<SignalInner>>);
-
-impl Drop for ResumeUnlessEmpty<'_> {
+impl Drop for GoOnLater<'_> {
     fn drop(&mut self) {
-        if let Some(signal) = self.0 {
-            signal.core.event_loop().inner().resume_next_turn(signal.core.key());
-        }
+        self.0.go_on_if_unseen();
     }
 }
 
 impl Object for SignalInner {
-    fn ready(self: Rc<Self>, _: Readiness) {
-        self.resume();
-    }
-
     fn resume(self: Rc<Self>) {
+        self.resuming.set(false);
         if !self.late.replace(true) {
             let inner = Rc::clone(&self);
             self.core.event_loop().inner().call_late(inner);
@@ -288,20 +294,28 @@ impl Object for SignalInner {
     fn late(self: Rc<Self>) {
         self.late.set(false);
         if !self.has_callback.get() {
-            self.waiters.wake_all(self.core.event_loop().inner());
+            if self.has_unseen() {
+                self.waiters.wake_all(self.core.event_loop().inner());
+            }
             return;
         }
-        let mut unread = ResumeUnlessEmpty(Some(&self));
+        let _rest = GoOnLater(&self);
         for _ in 0..DELIVERIES_PER_TURN {
-            let Some(signum) = self.next_delivery() else {
-                unread.0 = None;
+            // The callback may have left the rest to the tasks.
+            if !self.has_callback.get() {
                 break;
-            };
-            if self.one_shot.get() {
+            }
+            let Some(signum) = self.next_delivery() else { break };
+            let is_last = self.one_shot.get();
+            if is_last {
                 self.stop();
             }
             let signal = Signal(Rc::clone(&self));
             if let Some(mut callback) = self.callback.lend() {
+                if is_last {
+                    // Dropped when it returns, unless it starts the handle again.
+                    self.callback.clear();
+                }
                 self.core.call(|| callback(&signal, signum));
             }
         }
@@ -321,7 +335,10 @@ impl Object for SignalInner {
 
     fn report(&self, reasons: &mut Vec<AliveReason>) {
         self.core.report(reasons, || match self.watch.borrow().as_ref() {
-            Some(watch) => format!("waiting for signal {}", watch.signum),
+            Some(watch) => match Signal::name_of(watch.signum()) {
+                Some(name) => format!("waiting for {name}"),
+                None => format!("waiting for signal {}", watch.signum()),
+            },
             None => "waiting".to_string(),
         });
     }

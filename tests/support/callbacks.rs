@@ -127,19 +127,19 @@ fn signal(event_loop: &Loop, mut cb: Callback) -> Armed {
 
     /// Signals reach every handle of the process: one test at a time.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    const SIGWINCH: i32 = 28; // ignored by default, so no other test minds it
+    const WINCH: i32 = luvio::Signal::WINCH; // ignored by default, so no other test minds it
 
     let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let signal = luvio::Signal::new(event_loop);
-    signal.start(SIGWINCH, move |_, _| cb()).expect("the signal can be heard");
-    let raise = || signal_hook::low_level::raise(SIGWINCH).expect("it can be raised");
+    signal.start(WINCH, move |_, _| cb()).expect("the signal can be heard");
+    let raise = || signal_hook::low_level::raise(WINCH).expect("it can be raised");
     raise();
     let (stopped, restarted) = (signal.clone(), signal.clone());
     Armed {
         again: Some(Box::new(raise)),
         stop: Some(Box::new(move || stopped.stop())),
         restart: Some(Box::new(move |mut cb| {
-            restarted.start(SIGWINCH, move |_, _| cb()).expect("it can be started again");
+            restarted.start(WINCH, move |_, _| cb()).expect("it can be started again");
         })),
         ..Armed::once(Some(Box::new(signal)), alone)
     }

@@ -138,6 +138,9 @@
 //! - **H-20** A constructor that fails leaves nothing in the loop.
 //! - **H-21** [`fileno`](crate::Tcp::fileno) is refused with [`Misuse::NoSocket`] before there is a socket and after
 //!   close. Kinds without a descriptor do not have the method (libuv: an error at run time).
+//! - **H-22** The sizes of a socket's buffers ([`send_buffer_size`](crate::Tcp::send_buffer_size),
+//!   [`recv_buffer_size`](crate::Tcp::recv_buffer_size)) are refused with [`Misuse::NoSocket`] without a socket; Linux
+//!   reports twice the value set. Kinds without a socket do not have the methods (libuv: an error at run time).
 //! - **H-23** [`is_active`](crate::Tcp::is_active) of a [`Tcp`] is true while it reads, listens with a callback,
 //!   connects, or has writes or a shutdown under way (libuv: only while it reads or listens, against its own
 //!   documentation).
@@ -540,8 +543,6 @@
 //!
 //! - L-38: there is no counter of turns. (A run whose only timer fires before the first turn has no turn.)
 //! - L-39: idle time is not measured.
-//! - H-22: there are no calls for socket buffer sizes; [`with_fd`](crate::Tcp::with_fd) lends the descriptor to those
-//!   who want to set them.
 //! - TC-02: there is no family to name: the address says it.
 //! - TC-18: the scope of a link-local IPv6 address is the caller's to give, in its
 //!   [`SocketAddrV6`](std::net::SocketAddrV6).

@@ -676,6 +676,7 @@ fn refusals(tcp: &Tcp) -> Vec<(&'static str, Misuse)> {
         ("listen", tcp.listen(8, |_, _| {})),
         ("listen_only", tcp.listen_only(8)),
         ("accept", tcp.accept().map(drop)),
+        ("accept_next_with_addr", over(poll_once(tcp.accept_next_with_addr()).map_ok(drop))),
         ("accept_next", over(poll_once(tcp.accept_next()).map_ok(drop))),
         ("read_start", tcp.read_start(|_, _| {})),
         ("read_once", over(poll_once(tcp.read_once()).map_ok(drop))),
@@ -684,6 +685,9 @@ fn refusals(tcp: &Tcp) -> Vec<(&'static str, Misuse)> {
         ("write", result_of(tcp.write("x"))),
         ("write_vectored", result_of(tcp.write_vectored(&slices))),
         ("try_write", tcp.try_write(b"x").map(drop)),
+        ("try_write_vectored", tcp.try_write_vectored(&slices).map(drop)),
+        ("set_send_buffer_size", tcp.set_send_buffer_size(32_000)),
+        ("set_recv_buffer_size", tcp.set_recv_buffer_size(32_000)),
         ("shutdown", result_of(tcp.shutdown())),
         ("drained", result_of(tcp.drained())),
     ];

@@ -77,7 +77,9 @@ fn a_new_handle_has_no_socket() {
             assert_eq!(misuse(tcp.fileno()), Misuse::NoSocket);
             assert_eq!(misuse(tcp.local_addr()), Misuse::NoSocket);
             assert_eq!(misuse(tcp.peer_addr()), Misuse::NoSocket);
+            assert!(!tcp.has_socket());
             make(&tcp, addr);
+            assert!(tcp.has_socket());
             assert!(tcp.fileno().is_ok());
             assert!(tcp.local_addr().is_ok());
         }
@@ -481,6 +483,27 @@ fn a_refused_connect_is_reported_once_and_later() {
         tcp.close();
         event_loop.run().unwrap();
         journal.assert_is(&["the call is over", "connect ConnectionRefused"]);
+    });
+}
+
+/// TC-11, TC-13: a handle is connecting from the call until the connect has ended, in whatever way.
+#[test]
+fn a_handle_says_whether_it_is_connecting() {
+    with_loop(|event_loop| {
+        let (_listener, addr) = std_listener();
+        let tcp = Tcp::new(event_loop);
+        assert!(!tcp.is_connecting());
+        for (addr, connects) in [(refusing_addr(), false), (addr, true)] {
+            let request = tcp.connect(addr);
+            assert!(tcp.is_connecting() && tcp.has_socket());
+            assert_eq!(ended(event_loop, request).is_ok(), connects);
+            assert!(!tcp.is_connecting());
+            assert_eq!(tcp.has_socket(), connects);
+        }
+        let closing = Tcp::new(event_loop);
+        closing.connect(addr);
+        closing.close();
+        assert!(!closing.is_connecting() && !closing.has_socket());
     });
 }
 
@@ -956,6 +979,41 @@ fn options_of_a_socket_are_set_at_once() {
             tcp.close();
             assert_eq!(misuse(tcp.set_nodelay(true)), Misuse::Closing);
             assert_eq!(misuse(tcp.set_keepalive(None)), Misuse::Closing);
+        }
+    });
+}
+
+/// H-22: the sizes of the socket's buffers can be asked for and set, of whatever socket there is; without one they cannot.
+#[test]
+fn buffer_sizes_belong_to_the_socket() {
+    with_loop(|event_loop| {
+        let listening = Tcp::new(event_loop);
+        listening.listen_only(1).unwrap();
+        let (connected, _peer) = connected_pair(event_loop);
+        for tcp in [bound(event_loop, "127.0.0.1:0"), listening, connected] {
+            tcp.set_send_buffer_size(32_000).unwrap();
+            tcp.set_recv_buffer_size(48_000).unwrap();
+            let sizes = [tcp.send_buffer_size().unwrap(), tcp.recv_buffer_size().unwrap()];
+            // Linux doubles them, for its own needs, and says so.
+            let factor = if cfg!(target_os = "linux") { 2 } else { 1 };
+            assert_eq!(sizes, [32_000 * factor, 48_000 * factor]);
+            // More than there may be is as much as there may be.
+            tcp.set_send_buffer_size(usize::MAX).unwrap();
+            assert!(tcp.send_buffer_size().unwrap() > 32_000 * factor);
+            tcp.close();
+            assert_eq!(misuse(tcp.set_recv_buffer_size(1)), Misuse::Closing);
+            assert_eq!(misuse(tcp.recv_buffer_size()), Misuse::NoSocket);
+        }
+        let nothing = Tcp::new(event_loop);
+        let refused = [
+            nothing.send_buffer_size().map(drop),
+            nothing.recv_buffer_size().map(drop),
+            nothing.set_send_buffer_size(32_000),
+            nothing.set_recv_buffer_size(32_000),
+        ];
+        for result in refused {
+            let misuse = misuse(result);
+            assert_eq!((misuse, misuse.name()), (Misuse::NoSocket, "EBADF"));
         }
     });
 }

@@ -349,8 +349,10 @@ fn assert_refused(tcp: &Tcp, expected: Misuse, kind: io::ErrorKind) {
         let err = futures_lite::future::block_on(request).unwrap_err();
         assert_eq!((Misuse::of(&err), err.kind()), (Some(expected), kind));
     }
-    let err = tcp.try_write(b"x").unwrap_err();
-    assert_eq!((Misuse::of(&err), err.kind()), (Some(expected), kind));
+    for tried in [tcp.try_write(b"x"), tcp.try_write_vectored(&[IoSlice::new(b"x")])] {
+        let err = tried.unwrap_err();
+        assert_eq!((Misuse::of(&err), err.kind()), (Some(expected), kind));
+    }
     assert_eq!(tcp.write_queue_size(), 0);
 }
 
@@ -962,6 +964,36 @@ fn try_write_takes_what_fits() {
     });
 }
 
+/// WR-18, WR-19: several buffers, and more than the system takes in one call, are taken in order as far as they fit.
+#[test]
+fn try_write_vectored_takes_what_fits() {
+    with_loop(|event_loop| {
+        let (tcp, mut peer) = connected_pair(event_loop);
+        let data = pattern(MUCH);
+        let mut taken = 0;
+        let err = loop {
+            // Empty ones between are no reason to stop.
+            let empty = [IoSlice::new(b""); 1_100];
+            let rest = data[taken..].chunks(1_000).map(IoSlice::new);
+            let slices: Vec<_> = empty.into_iter().chain(rest).collect();
+            match tcp.try_write_vectored(&slices) {
+                Ok(0) => panic!("nothing was taken of something"),
+                Ok(more) => taken += more,
+                Err(err) => break err,
+            }
+        };
+        assert_eq!(err.kind(), io::ErrorKind::WouldBlock);
+        assert!(0 < taken && taken < MUCH && tcp.write_queue_size() == 0);
+        let mut received = vec![0; taken];
+        peer.read_exact(&mut received).unwrap();
+        assert!(received == data[..taken]);
+
+        let (idle, _other) = connected_pair(event_loop);
+        assert_eq!(idle.try_write_vectored(&[IoSlice::new(b"")]).unwrap(), 0);
+        assert_eq!(misuse(idle.try_write_vectored(&[])), Misuse::NoBuffers);
+    });
+}
+
 /// WR-18: nothing is nothing to wait for.
 #[test]
 fn try_write_of_nothing_succeeds() {
@@ -978,9 +1010,12 @@ fn try_write_never_overtakes() {
         let (server, client) = connecting(event_loop);
         let would_block = |tcp: &Tcp| {
             let queued = tcp.write_queue_size();
-            let err = tcp.try_write(b"overtaken").unwrap_err();
-            assert_eq!(err.kind(), io::ErrorKind::WouldBlock);
-            assert!(Misuse::of(&err).is_none());
+            let slices = [IoSlice::new(b"overtaken")];
+            for tried in [tcp.try_write(b"overtaken"), tcp.try_write_vectored(&slices)] {
+                let err = tried.unwrap_err();
+                assert_eq!(err.kind(), io::ErrorKind::WouldBlock);
+                assert!(Misuse::of(&err).is_none());
+            }
             assert_eq!(tcp.write_queue_size(), queued);
         };
         would_block(&client);

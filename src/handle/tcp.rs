@@ -100,7 +100,7 @@ impl_handle!(
     "
 What is queued is lost: [`finish`](Tcp::finish) lets it out first. With `AsyncWriteExt` of futures in scope, `tcp.close()`
 is still this method and not the trait's, which lets it out, too: code that was written for other sockets loses what is
-queued here, and sees success. It calls `finish`, or the trait by its name, `AsyncWriteExt::close(&mut &tcp)`."
+queued here, and sees success. It should call `finish`, or the trait by its name: `AsyncWriteExt::close(&mut &tcp)`."
 );
 
 impl Tcp {
@@ -115,11 +115,6 @@ impl Tcp {
     #[cfg(feature = "futures")]
     pub(crate) fn request_origin(&self) -> crate::request::Origin {
         self.core().origin()
-    }
-
-    fn has_socket(&self) -> bool {
-        let has_own = self.extra(|extra| extra.fresh.is_some() || extra.listener.is_some());
-        has_own || self.0.stream.has_socket()
     }
 
     /// Runs `f` with the socket, whatever it is at the moment. Nothing is borrowed that `f` could want.

@@ -104,12 +104,31 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        self.try_sending(data.len(), || self.send(data))
+    }
+
+    pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if slices.is_empty() {
+            return Err(Misuse::NoBuffers.into());
+        }
+        let empty = slices.iter().take_while(|slice| slice.is_empty()).count();
+        let first = &slices[empty..slices.len().min(empty + MAX_SLICES)];
+        let length = first.iter().map(|slice| slice.len()).sum();
+        self.try_sending(length, || self.attempt(|socket| socket.send_vectored(first), length))
+    }
+
+    /// Sends something of `length` bytes if nothing waits that it would overtake. It would block if none of it is taken.
+    fn try_sending(
+        &self,
+        length: usize,
+        send: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<usize> {
         self.check_can_write()?;
         if self.is(is::CONNECTING | is::QUEUED) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        match self.send(data)? {
-            0 if !data.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+        match send()? {
+            0 if length > 0 => Err(io::ErrorKind::WouldBlock.into()),
             sent => Ok(sent),
         }
     }

@@ -56,6 +56,11 @@ impl Tcp {
         request
     }
 
+    /// True from the call of [`connect`](Tcp::connect) until the connect has ended, in whatever way.
+    pub fn is_connecting(&self) -> bool {
+        self.0.stream.is_connecting()
+    }
+
     fn connect_to(&self, origin: Origin, addr: io::Result<SocketAddr>) -> Request<()> {
         match self.start_connect(addr) {
             Ok(socket) => self.0.stream.connect(origin, socket),

@@ -97,6 +97,17 @@ impl Tcp {
         self.0.stream.try_write(data)
     }
 
+    /// As [`try_write`](Tcp::try_write), of several buffers, one after the other.
+    ///
+    /// # Errors
+    /// As [`try_write`](Tcp::try_write), and [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// ([`Misuse::NoBuffers`](crate::Misuse::NoBuffers)) for an empty list.
+    ///
+    /// libuv: `uv_try_write` with several buffers
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.stream.try_write_vectored(bufs)
+    }
+
     /// Ends the writing side once everything queued is with the kernel. The peer then reads the end of the stream;
     /// reading goes on.
     ///

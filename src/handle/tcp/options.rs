@@ -8,6 +8,9 @@ use socket2::{SockRef, TcpKeepalive};
 use super::{Extra, Tcp};
 use crate::error::Misuse;
 
+/// The system takes the size as an `int`.
+const MOST_BUFFER: usize = i32::MAX as usize;
+
 impl Tcp {
     /// Switches off (`true`) or on the delay by which the system gathers small writes. Before there is a socket, it is
     /// remembered.
@@ -94,6 +97,52 @@ impl Tcp {
             |socket| apply_keepalive(socket, params.as_ref()),
             |extra| extra.keepalive = Some(params.clone()),
         )
+    }
+
+    /// The size of the system's buffer for what was sent and is not acknowledged, in bytes. Linux reports twice what was
+    /// set, since it needs a part for itself.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket.
+    ///
+    /// libuv: `uv_send_buffer_size`
+    pub fn send_buffer_size(&self) -> io::Result<usize> {
+        self.with_any_socket(|socket| socket.send_buffer_size())?
+    }
+
+    /// Sets the size of the system's buffer for what was sent and is not acknowledged, in bytes. The system has limits of its
+    /// own, to which it keeps without a word.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket; [`Misuse::Closing`].
+    ///
+    /// libuv: `uv_send_buffer_size`
+    pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        self.core().check_open()?;
+        self.with_any_socket(|socket| socket.set_send_buffer_size(bytes.min(MOST_BUFFER)))?
+    }
+
+    /// The size of the system's buffer for what has arrived and was not read, in bytes. Linux reports twice what was set,
+    /// since it needs a part for itself.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket.
+    ///
+    /// libuv: `uv_recv_buffer_size`
+    pub fn recv_buffer_size(&self) -> io::Result<usize> {
+        self.with_any_socket(|socket| socket.recv_buffer_size())?
+    }
+
+    /// Sets the size of the system's buffer for what has arrived and was not read, in bytes. What a listener accepts has the
+    /// listener's. The system has limits of its own, to which it keeps without a word.
+    ///
+    /// # Errors
+    /// As [`set_send_buffer_size`](Tcp::set_send_buffer_size).
+    ///
+    /// libuv: `uv_recv_buffer_size`
+    pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        self.core().check_open()?;
+        self.with_any_socket(|socket| socket.set_recv_buffer_size(bytes.min(MOST_BUFFER)))?
     }
 
     /// Sets an option of the socket, if there is one, and of the next one, if there may be one.

@@ -123,6 +123,12 @@ impl Tcp {
         Ok(())
     }
 
+    /// True if there is a socket: bound, connecting, connected, listening or adopted.
+    pub fn has_socket(&self) -> bool {
+        let has_own = self.extra(|extra| extra.fresh.is_some() || extra.listener.is_some());
+        has_own || self.0.stream.has_socket()
+    }
+
     /// The address of this end.
     ///
     /// # Errors

@@ -184,6 +184,7 @@ mod handle;
 #[cfg(feature = "futures")]
 mod io;
 mod request;
+mod socket;
 mod stream;
 mod task;
 
@@ -205,6 +206,8 @@ pub use self::io::Deliveries;
 #[cfg(feature = "futures")]
 pub use self::io::Incoming;
 pub use self::request::{Canceler, Request};
+pub use self::socket::Listen;
+pub use self::stream::ByteStream;
 #[cfg(feature = "signal")]
 pub use self::task::Delivered;
 pub use self::task::{

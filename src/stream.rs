@@ -17,6 +17,7 @@
 mod awaiting;
 mod connecting;
 mod draining;
+mod face;
 mod line;
 mod outcome;
 #[cfg(feature = "futures")]
@@ -29,6 +30,8 @@ mod writing;
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 
+pub use self::face::ByteStream;
+pub(crate) use self::face::{finish, impl_stream};
 use self::outcome::Outcome;
 use self::reading::EndOfPass;
 use self::requests::Outgoing;

@@ -31,9 +31,12 @@ fn bomb() -> impl Drop {
     OnDrop(|| panic!("on purpose"))
 }
 
+/// What a waker does, until it has.
+type Deed = Option<Box<dyn FnOnce()>>;
+
 thread_local! {
     /// What the wakers of this thread do, by their number.
-    static WAKES: RefCell<Vec<Option<Box<dyn FnOnce()>>>> = const { RefCell::new(Vec::new()) };
+    static WAKES: RefCell<Vec<Deed>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A waker that calls a closure of its thread, once.

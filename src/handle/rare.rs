@@ -27,10 +27,6 @@ impl<T> Rare<T> {
         f(Loan { place: self, content: Some(content) }.get())
     }
 
-    pub(crate) fn is_some(&self) -> bool {
-        self.with(|_| ()).is_some()
-    }
-
     pub(crate) fn take(&self) -> Option<Box<T>> {
         self.0.take()
     }
@@ -83,6 +79,6 @@ mod tests {
         rare.with_or_insert(|| 3, |_| ());
         let panics = || rare.with(|_| panic!("while it is used"));
         assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
-        assert!(rare.is_some());
+        assert_eq!(rare.with(|value| *value), Some(3));
     }
 }

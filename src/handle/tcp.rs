@@ -1,9 +1,8 @@
 //! `Tcp`: a TCP socket, which may become a connection or a listener.
 //!
-//! Connections are a [`Stream`], listeners a [`Listener`]; this file has what the two share, and which of them a handle is.
-//! What a program does with a handle has rooms of its own: the socket, options, connecting, listening, the connection.
+//! What it shares with other stream sockets is in [`StreamSocket`]; here is what is TCP's own. What a program does with a
+//! handle has rooms of its own: the socket, adoption, options, connecting, the connection.
 
-mod listener;
 mod transport;
 
 // Not sorted: the documentation shows the public methods in this order.
@@ -15,23 +14,20 @@ mod options;
 
 mod connect;
 
-mod listen;
-
 mod connection;
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::Location;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
+use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use self::listener::Listener;
-use super::{Core, Handle, Kind, Rare, impl_handle};
-use crate::error::Misuse;
-use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, RequestId};
-use crate::stream::{Stream, StreamHandle, ToDo};
+use super::{Kind, impl_handle};
+#[cfg(feature = "futures")]
+use crate::io::impl_futures_io;
+use crate::socket::{Accepted, SocketHandle, StreamSocket, impl_socket};
+use crate::stream::{Stream, StreamHandle, impl_stream};
 
 /// A TCP socket: a client's connection, a server's connection, or a listener.
 ///
@@ -72,23 +68,11 @@ use crate::stream::{Stream, StreamHandle, ToDo};
 ///
 /// libuv: `uv_tcp_t`
 #[derive(Clone)]
-pub struct Tcp(Rc<TcpInner>);
+pub struct Tcp(Rc<StreamSocket<Tcp>>);
 
-struct TcpInner {
-    stream: Stream<Tcp>,
-    /// Absent in the usual connection that a server accepts.
-    extra: Rare<Extra>,
-}
-
-/// What only some handles have.
+/// Options for the next socket.
 #[derive(Default)]
-struct Extra {
-    /// A socket that is neither connected nor listening yet.
-    fresh: Option<Rc<Socket>>,
-    listener: Option<Rc<Listener>>,
-    /// The program asked for an address that the handle has not got: no other may take its place in silence.
-    lacks_address: bool,
-    /// Options for the next socket.
+pub(crate) struct Own {
     nodelay: Option<bool>,
     keepalive: Option<Option<TcpKeepalive>>,
     reuse_port: bool,
@@ -103,45 +87,26 @@ is still this method and not the trait's, which lets it out, too: code that was 
 queued here, and sees success. It should call `finish`, or the trait by its name: `AsyncWriteExt::close(&mut &tcp)`."
 );
 
+impl_stream!(
+    Tcp,
+    "
+**Small writes one after the other.** Two of them, such as a head and its body, take some 40 ms until the second
+arrives: the system holds it back until the peer has acknowledged the first (Nagle's algorithm), and the peer
+acknowledges late, hoping to have something to say. Send both by one [`write_vectored`](Self::write_vectored), or
+call [`set_nodelay`](Self::set_nodelay) once: a tenth of a millisecond then."
+);
+
+impl_socket!(
+    Tcp,
+    SocketAddr,
+    "
+A handle that was never bound gets a free port, on all addresses."
+);
+
+#[cfg(feature = "futures")]
+impl_futures_io!(Tcp);
+
 impl Tcp {
-    fn new_at(event_loop: &LoopHandle, place: &'static Location<'static>) -> Tcp {
-        let core = Core::new_at(event_loop, Kind::Tcp, place);
-        let tcp = Rc::new(TcpInner { stream: Stream::new(core), extra: Rare::none() });
-        tcp.stream.core.enroll(&(Rc::clone(&tcp) as Rc<dyn Object>));
-        Tcp(tcp)
-    }
-
-    /// Where a request comes from that one of the futures-io traits makes.
-    #[cfg(feature = "futures")]
-    pub(crate) fn request_origin(&self) -> crate::request::Origin {
-        self.core().origin()
-    }
-
-    /// Runs `f` with the socket, whatever it is at the moment. Nothing is borrowed that `f` could want.
-    fn with_any_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
-        let (fresh, listener) = self.extra(|extra| (extra.fresh.clone(), extra.listener.clone()));
-        if let Some(socket) = listener.and_then(|listener| listener.socket()) {
-            return Ok(f(socket.as_fd()));
-        }
-        if let Some(fresh) = fresh {
-            return Ok(f(fresh.as_fd()));
-        }
-        self.0.stream.with_socket(|socket| f(socket.as_fd())).ok_or_else(|| Misuse::NoSocket.into())
-    }
-
-    fn with_any_socket<R>(&self, f: impl FnOnce(&SockRef<'_>) -> R) -> io::Result<R> {
-        self.with_any_fd(|fd| f(&SockRef::from(&fd)))
-    }
-
-    /// A look at the extra part, which most handles do not have.
-    fn extra<R: Default>(&self, look: impl FnOnce(&Extra) -> R) -> R {
-        self.0.extra.with(|extra| look(extra)).unwrap_or_default()
-    }
-
-    fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
-        self.0.extra.with_or_insert(Extra::default, change)
-    }
-
     /// A non-blocking socket that children do not inherit, with the options that were set before.
     fn new_socket(&self, addr: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
@@ -149,49 +114,10 @@ impl Tcp {
         self.apply_options(&SockRef::from(&socket))?;
         Ok(socket)
     }
-
-    /// An error if the program asked for an address that the handle has not got. Whoever ignored that a bind failed would
-    /// otherwise listen on all addresses of the machine, or connect from another one.
-    fn check_address(&self) -> Result<(), Misuse> {
-        let lacks_address = self.extra(|extra| extra.lacks_address) && !self.has_socket();
-        if lacks_address { Err(Misuse::NotBound) } else { Ok(()) }
-    }
-
-    /// The socket that bind made or open_listener brought, as the only owner.
-    fn take_fresh(&self) -> io::Result<Option<Socket>> {
-        match self.with_extra(|extra| extra.fresh.take()).map(Rc::try_unwrap) {
-            None => Ok(None),
-            Some(Ok(socket)) => Ok(Some(socket)),
-            // Lent by `with_fd` further up in the stack.
-            Some(Err(lent)) => lent.try_clone().map(Some),
-        }
-    }
-}
-
-/// What the poll brings about.
-impl Tcp {
-    #[inline(never)]
-    fn read(self) {
-        self.0.stream.read_pass(&self);
-    }
-
-    #[inline(never)]
-    fn wake_reader(self) {
-        self.0.stream.wake_reader_now();
-    }
-
-    #[inline(never)]
-    fn look_around(self) {
-        if self.0.stream.is_connected() || self.0.stream.is_connecting() {
-            self.0.stream.look_around(&self);
-        } else if let Some(listener) = self.extra(|extra| extra.listener.clone()) {
-            listener.ready(&self);
-        }
-    }
 }
 
 impl StreamHandle for Tcp {
-    type Transport = mio::net::TcpStream;
+    type Transport = TcpStream;
 
     #[inline]
     fn stream(&self) -> &Stream<Tcp> {
@@ -199,80 +125,50 @@ impl StreamHandle for Tcp {
     }
 }
 
-impl Object for TcpInner {
+impl SocketHandle for Tcp {
+    type Listening = TcpListener;
+    type Addr = SocketAddr;
+    type Own = Own;
+
+    const KIND: Kind = Kind::Tcp;
+
     #[inline]
-    fn ready(self: Rc<Self>, readiness: Readiness) {
-        // Each is handed the reference, so that this, which is called for every event, has nothing left to do after it.
-        match self.stream.note(readiness) {
-            ToDo::Read => Tcp(self).read(),
-            ToDo::Wake => Tcp(self).wake_reader(),
-            ToDo::LookAround => Tcp(self).look_around(),
-        }
-    }
-
-    fn resume(self: Rc<Self>) {
-        let tcp = Tcp(self);
-        match tcp.extra(|extra| extra.listener.clone()) {
-            Some(listener) => {
-                listener.wake(&tcp);
-                listener.resume(&tcp);
-            }
-            None => tcp.0.stream.resume(&tcp),
-        }
-    }
-
-    fn pending(self: Rc<Self>) {
-        let tcp = Tcp(self);
-        tcp.0.stream.tell_unconnected_reader(&tcp);
+    fn of(socket: Rc<StreamSocket<Tcp>>) -> Tcp {
+        Tcp(socket)
     }
 
     #[inline]
-    fn core(&self) -> &Core {
-        &self.stream.core
+    fn socket(&self) -> &Rc<StreamSocket<Tcp>> {
+        &self.0
     }
 
-    fn is_active(&self) -> bool {
-        self.stream.is_active()
-    }
-
-    fn release(&self) {
-        self.stream.release();
-        let Some(mut extra) = self.extra.take() else { return };
-        extra.fresh = None;
-        if let Some(listener) = &extra.listener {
-            listener.release(&self.stream.core);
+    /// In unit tests, what the test says comes first.
+    fn accept(listening: &TcpListener) -> io::Result<Accepted<Tcp>> {
+        #[cfg(test)]
+        if let Some(fault) = tests::next_fault() {
+            return Err(fault);
         }
-        // The callback lives until the handle is completely closed.
-        self.extra.put_back(extra);
-        self.stream.core.event_loop().inner().descriptor_closed();
+        listening.accept()
     }
 
-    fn call_next_request(&self) -> bool {
-        self.stream.call_next_request()
+    fn into_listening(socket: Socket) -> TcpListener {
+        TcpListener::from_std(socket.into())
     }
 
-    fn discard_requests(&self) {
-        self.stream.discard_requests();
+    fn from_listening(listening: TcpListener) -> Socket {
+        std::net::TcpListener::from(listening).into()
     }
 
-    fn drop_callbacks(&self) {
-        self.stream.drop_callbacks();
-        drop(self.extra.take());
+    fn bind_anywhere(&self) -> io::Result<()> {
+        let only_v6 = self.0.extra(|extra| extra.own.only_v6);
+        let any: IpAddr =
+            if only_v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        self.0.set_fresh(self.make_bound((any, 0).into())?);
+        Ok(())
     }
 
-    fn cancel(&self, request: RequestId) -> bool {
-        self.stream.cancel(request)
-    }
-
-    fn report(&self, reasons: &mut Vec<AliveReason>) {
-        match self.extra.with(|extra| extra.listener.clone()).flatten() {
-            Some(listener) => self.stream.core.report(reasons, || listener.describe()),
-            None => self.stream.report(reasons),
-        }
-    }
-
-    fn show(self: Rc<Self>, visit: &mut dyn FnMut(&dyn Handle)) {
-        visit(&Tcp(self));
+    fn describe(listening: &TcpListener) -> Option<String> {
+        listening.local_addr().ok().map(|addr| addr.to_string())
     }
 }
 

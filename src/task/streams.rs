@@ -6,7 +6,6 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,95 +15,19 @@ use crate::handle::notifier::Notifier;
 #[cfg(feature = "signal")]
 use crate::handle::signal::Signal;
 use crate::handle::tcp::Tcp;
-use crate::stream::StreamHandle;
-
-impl Tcp {
-    /// Waits for data and returns what has arrived, up to the loop's read chunk; `None` at the end of the stream, again
-    /// and again if it is awaited again.
-    ///
-    /// # Errors
-    /// As [`read_start`](Tcp::read_start), which includes that somebody reads already, by a callback or a future
-    /// ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)); a read error, once;
-    /// [`Canceled`](crate::Canceled) when the handle is closed; the connect's error when the connect fails that it waits for.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing: what arrives stays with the system.
-    ///
-    /// luv_async: `read_once`
-    pub fn read_once(&self) -> ReadOnce<'_> {
-        ReadOnce(Reading::new(self))
-    }
-
-    /// Waits for data and appends it to `buffer`, which allocates only if its capacity is too small. Yields how many
-    /// bytes that were; 0 at the end of the stream.
-    ///
-    /// # Errors
-    /// As [`read_once`](Tcp::read_once).
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing.
-    pub fn read_into<'a>(&'a self, buffer: &'a mut Vec<u8>) -> ReadInto<'a> {
-        ReadInto { reading: Reading::new(self), buffer }
-    }
-
-    /// Waits for data and lends it to `take`, in the loop's own buffer: no allocation, no copy, and a connection that
-    /// waits holds no buffer at all. Yields what `take` returns; `None` at the end of the stream.
-    ///
-    /// # Errors
-    /// As [`read_once`](Tcp::read_once).
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing.
-    pub fn read_with<R, F: FnOnce(&[u8]) -> R>(&self, take: F) -> ReadWith<'_, F> {
-        ReadWith { reading: Reading::new(self), take: Some(take) }
-    }
-
-    /// Waits for the next connection.
-    ///
-    /// A handle that is bound but not listening starts to listen, with a backlog of 128;
-    /// [`listen_only`](Tcp::listen_only) before it says when and how long. When descriptors run out, waiting clients are
-    /// accepted and closed at once, which is logged, once a burst; that is no error here, since a loop that ends with the
-    /// first error would end the server. Nor is what is wrong with one connection only: it is skipped.
-    ///
-    /// # Errors
-    /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is closing, not
-    /// listening ([`Misuse::NotListening`](crate::Misuse::NotListening)), or whose bind failed
-    /// ([`Misuse::NotBound`](crate::Misuse::NotBound));
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for one with a listen callback
-    /// ([`Misuse::HasCallback`](crate::Misuse::HasCallback)); [`Canceled`](crate::Canceled) when it is closed; what the
-    /// system says of a broken listener.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no connection.
-    #[track_caller]
-    pub fn accept_next(&self) -> AcceptNext<'_> {
-        AcceptNext(self.accept_next_with_addr())
-    }
-
-    /// As [`accept_next`](Tcp::accept_next), with the address of the other end, which is there, too, if the client has
-    /// reset the connection meanwhile (see [`peer_addr`](Tcp::peer_addr)).
-    ///
-    /// # Errors
-    /// As [`accept_next`](Tcp::accept_next).
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no connection.
-    #[track_caller]
-    pub fn accept_next_with_addr(&self) -> AcceptNextWithAddr<'_> {
-        AcceptNextWithAddr { tcp: self, place: None, called_from: Location::caller() }
-    }
-}
+use crate::socket::{self, Listen};
+use crate::stream::{ByteStream, StreamHandle};
 
 /// The part that all reading futures have.
-struct Reading<'a> {
-    tcp: &'a Tcp,
+struct Reading<'a, H: StreamHandle> {
+    handle: &'a H,
     /// Tells the stream's wait for this one from others. 0 if there is none.
     wait: u32,
 }
 
-impl<'a> Reading<'a> {
-    fn new(tcp: &'a Tcp) -> Reading<'a> {
-        Reading { tcp, wait: 0 }
+impl<'a, H: StreamHandle> Reading<'a, H> {
+    fn new(handle: &'a H) -> Reading<'a, H> {
+        Reading { handle, wait: 0 }
     }
 
     fn poll<R>(
@@ -112,21 +35,27 @@ impl<'a> Reading<'a> {
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
-        self.tcp.stream().poll_read(&mut self.wait, context, take)
+        self.handle.stream().poll_read(&mut self.wait, context, take)
     }
 }
 
-impl Drop for Reading<'_> {
+impl<H: StreamHandle> Drop for Reading<'_, H> {
     fn drop(&mut self) {
-        self.tcp.stream().stop_awaiting(&mut self.wait);
+        self.handle.stream().stop_awaiting(&mut self.wait);
     }
 }
 
 /// The future of [`Tcp::read_once`].
 #[must_use = "nothing is read unless it is awaited"]
-pub struct ReadOnce<'a>(Reading<'a>);
+pub struct ReadOnce<'a, H: ByteStream = Tcp>(Reading<'a, H>);
 
-impl Future for ReadOnce<'_> {
+impl<'a, H: ByteStream> ReadOnce<'a, H> {
+    pub(crate) fn new(handle: &'a H) -> ReadOnce<'a, H> {
+        ReadOnce(Reading::new(handle))
+    }
+}
+
+impl<H: ByteStream> Future for ReadOnce<'_, H> {
     type Output = io::Result<Option<Vec<u8>>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -136,12 +65,18 @@ impl Future for ReadOnce<'_> {
 
 /// The future of [`Tcp::read_into`].
 #[must_use = "nothing is read unless it is awaited"]
-pub struct ReadInto<'a> {
-    reading: Reading<'a>,
+pub struct ReadInto<'a, H: ByteStream = Tcp> {
+    reading: Reading<'a, H>,
     buffer: &'a mut Vec<u8>,
 }
 
-impl Future for ReadInto<'_> {
+impl<'a, H: ByteStream> ReadInto<'a, H> {
+    pub(crate) fn new(handle: &'a H, buffer: &'a mut Vec<u8>) -> ReadInto<'a, H> {
+        ReadInto { reading: Reading::new(handle), buffer }
+    }
+}
+
+impl<H: ByteStream> Future for ReadInto<'_, H> {
     type Output = io::Result<usize>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -155,15 +90,21 @@ impl Future for ReadInto<'_> {
 
 /// The future of [`Tcp::read_with`].
 #[must_use = "nothing is read unless it is awaited"]
-pub struct ReadWith<'a, F> {
-    reading: Reading<'a>,
+pub struct ReadWith<'a, F, H: ByteStream = Tcp> {
+    reading: Reading<'a, H>,
     take: Option<F>,
 }
 
-// Nothing in it is ever pinned.
-impl<F> Unpin for ReadWith<'_, F> {}
+impl<'a, F, H: ByteStream> ReadWith<'a, F, H> {
+    pub(crate) fn new(handle: &'a H, take: F) -> ReadWith<'a, F, H> {
+        ReadWith { reading: Reading::new(handle), take: Some(take) }
+    }
+}
 
-impl<R, F: FnOnce(&[u8]) -> R> Future for ReadWith<'_, F> {
+// Nothing in it is ever pinned.
+impl<F, H: ByteStream> Unpin for ReadWith<'_, F, H> {}
+
+impl<R, F: FnOnce(&[u8]) -> R, H: ByteStream> Future for ReadWith<'_, F, H> {
     type Output = io::Result<Option<R>>;
 
     /// # Panics
@@ -181,10 +122,17 @@ impl<R, F: FnOnce(&[u8]) -> R> Future for ReadWith<'_, F> {
 
 /// The future of [`Tcp::accept_next`].
 #[must_use = "nothing is accepted unless it is awaited"]
-pub struct AcceptNext<'a>(AcceptNextWithAddr<'a>);
+pub struct AcceptNext<'a, H: Listen = Tcp>(AcceptNextWithAddr<'a, H>);
 
-impl Future for AcceptNext<'_> {
-    type Output = io::Result<Tcp>;
+impl<'a, H: Listen> AcceptNext<'a, H> {
+    #[track_caller]
+    pub(crate) fn new(handle: &'a H) -> AcceptNext<'a, H> {
+        AcceptNext(AcceptNextWithAddr::new(handle))
+    }
+}
+
+impl<H: Listen> Future for AcceptNext<'_, H> {
+    type Output = io::Result<H>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context).map_ok(|(accepted, _)| accepted)
@@ -193,24 +141,31 @@ impl Future for AcceptNext<'_> {
 
 /// The future of [`Tcp::accept_next_with_addr`].
 #[must_use = "nothing is accepted unless it is awaited"]
-pub struct AcceptNextWithAddr<'a> {
-    tcp: &'a Tcp,
+pub struct AcceptNextWithAddr<'a, H: Listen = Tcp> {
+    handle: &'a H,
     place: Place,
     called_from: &'static Location<'static>,
 }
 
-impl Future for AcceptNextWithAddr<'_> {
-    type Output = io::Result<(Tcp, SocketAddr)>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let AcceptNextWithAddr { tcp, place, called_from } = &mut *self;
-        tcp.poll_accept(place, called_from, context)
+impl<'a, H: Listen> AcceptNextWithAddr<'a, H> {
+    #[track_caller]
+    pub(crate) fn new(handle: &'a H) -> AcceptNextWithAddr<'a, H> {
+        AcceptNextWithAddr { handle, place: None, called_from: Location::caller() }
     }
 }
 
-impl Drop for AcceptNextWithAddr<'_> {
+impl<H: Listen> Future for AcceptNextWithAddr<'_, H> {
+    type Output = io::Result<(H, H::PeerAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let AcceptNextWithAddr { handle, place, called_from } = &mut *self;
+        socket::poll_accept(*handle, place, called_from, context)
+    }
+}
+
+impl<H: Listen> Drop for AcceptNextWithAddr<'_, H> {
     fn drop(&mut self) {
-        self.tcp.stop_accepting(&mut self.place);
+        socket::stop_accepting(self.handle, &mut self.place);
     }
 }
 
@@ -304,11 +259,28 @@ macro_rules! debug_by_name {
     )+};
 }
 
-debug_by_name! { ReadOnce ReadInto AcceptNext AcceptNextWithAddr Notified }
+debug_by_name! { Notified }
 #[cfg(feature = "signal")]
 debug_by_name! { Delivered }
 
-impl<F> fmt::Debug for ReadWith<'_, F> {
+macro_rules! debug_generic_by_name {
+    ($($name:ident of $kind:ident)+) => {$(
+        impl<H: $kind> fmt::Debug for $name<'_, H> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+
+debug_generic_by_name! {
+    ReadOnce of ByteStream
+    ReadInto of ByteStream
+    AcceptNext of Listen
+    AcceptNextWithAddr of Listen
+}
+
+impl<F, H: ByteStream> fmt::Debug for ReadWith<'_, F, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadWith").finish_non_exhaustive()
     }

@@ -2,19 +2,19 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::rc::Rc;
 
 use socket2::SockRef;
 
 use super::Tcp;
-use crate::error::{Misuse, Refused};
+use crate::error::Refused;
+use crate::socket;
 
 impl Tcp {
     /// Adopts a connected socket of the standard library. It is made non-blocking and closed with the handle.
     ///
     /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasSocket`]) if the handle has a socket already;
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the loop has that socket already; [`Misuse::Closing`]; what
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasSocket`](crate::Misuse::HasSocket)) if the handle has a socket already;
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the loop has that socket already; [`Misuse::Closing`](crate::Misuse::Closing); what
     /// the system says otherwise. The socket comes back with the error (in the last case it may be non-blocking).
     ///
     /// libuv: `uv_tcp_open`
@@ -25,7 +25,7 @@ impl Tcp {
         }
         let adopted = self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true);
         adopted.map_err(|Refused { error, value }| Refused { error, value: value.into() })?;
-        self.0.extra.with(|extra| extra.lacks_address = false);
+        self.0.if_extra(|extra| extra.lacks_address = false);
         Ok(())
     }
 
@@ -40,7 +40,7 @@ impl Tcp {
         if let Err(error) = self.prepare_to_adopt(&SockRef::from(&listener)) {
             return Err(Refused { error, value: listener });
         }
-        self.set_fresh(listener.into());
+        self.0.set_fresh(listener.into());
         self.0.stream.mark_shown();
         Ok(())
     }
@@ -80,8 +80,8 @@ impl Tcp {
     /// ```
     ///
     /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) while connecting ([`Misuse::AlreadyConnecting`]), and while writes or a
-    /// shutdown wait or the descriptor is lent ([`Misuse::UnderWay`]);
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) while connecting ([`Misuse::AlreadyConnecting`](crate::Misuse::AlreadyConnecting)), and while writes or a
+    /// shutdown wait or the descriptor is lent ([`Misuse::UnderWay`](crate::Misuse::UnderWay));
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a connection, for a listener and after a read error;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a closing handle. The handle comes back with the error, and goes
     /// on as if nothing had been asked.
@@ -94,36 +94,13 @@ impl Tcp {
     /// along.
     ///
     /// # Errors
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::UnderWay`]) while a connection is announced and not
-    /// accepted, and while the descriptor is lent; [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`])
-    /// without a socket; [`InvalidInput`](io::ErrorKind::InvalidInput) for a connection ([`Misuse::NotListening`]) and a
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::UnderWay`](crate::Misuse::UnderWay)) while a connection is announced and not
+    /// accepted, and while the descriptor is lent; [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`](crate::Misuse::NoSocket))
+    /// without a socket; [`InvalidInput`](io::ErrorKind::InvalidInput) for a connection ([`Misuse::NotListening`](crate::Misuse::NotListening)) and a
     /// closing handle. The handle comes back with the error, and goes on as if nothing had been asked.
     pub fn into_std_listener(self) -> Result<TcpListener, Refused<Tcp>> {
-        let taken = self.give_listener_away();
+        let taken = socket::give_away(&self);
         self.close_when_taken(taken)
-    }
-
-    fn give_listener_away(&self) -> io::Result<TcpListener> {
-        self.core().check_open()?;
-        let (fresh, listener) = self
-            .0
-            .extra
-            .with(|extra| (extra.fresh.take(), extra.listener.clone()))
-            .unwrap_or_default();
-        if let Some(fresh) = fresh {
-            return match Rc::try_unwrap(fresh) {
-                Ok(socket) => Ok(socket.into()),
-                Err(lent) => {
-                    self.with_extra(|extra| extra.fresh = Some(lent));
-                    Err(Misuse::UnderWay.into())
-                }
-            };
-        }
-        match listener {
-            Some(listener) => Ok(listener.give_away(self)?.into()),
-            None if self.has_socket() => Err(Misuse::NotListening.into()),
-            None => Err(Misuse::NoSocket.into()),
-        }
     }
 
     fn close_when_taken<S: Into<T>, T>(self, taken: io::Result<S>) -> Result<T, Refused<Tcp>> {
@@ -137,10 +114,7 @@ impl Tcp {
     }
 
     fn prepare_to_adopt(&self, socket: &SockRef<'_>) -> io::Result<()> {
-        self.core().check_open()?;
-        if self.has_socket() {
-            return Err(Misuse::HasSocket.into());
-        }
+        self.0.check_may_adopt()?;
         socket.set_nonblocking(true)?;
         self.apply_options(socket)
     }

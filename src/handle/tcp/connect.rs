@@ -2,15 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use socket2::SockAddr;
+use socket2::{SockAddr, Socket};
 
-use super::{Tcp, TcpInner};
+use super::Tcp;
 use crate::addr::IntoAddr;
-use crate::error::Misuse;
-use crate::event_loop::{Expire, saturating_nanos};
 use crate::request::{Origin, Request};
 
 impl Tcp {
@@ -24,9 +21,9 @@ impl Tcp {
     /// # Errors
     /// Through the request: what the system says, such as [`ConnectionRefused`](io::ErrorKind::ConnectionRefused);
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that is no address, after a bind that failed
-    /// ([`Misuse::NotBound`]) or for a closing handle;
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is connecting ([`Misuse::AlreadyConnecting`]),
-    /// connected or listening ([`Misuse::AlreadyConnected`]).
+    /// ([`Misuse::NotBound`](crate::Misuse::NotBound)) or for a closing handle;
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a handle that is connecting ([`Misuse::AlreadyConnecting`](crate::Misuse::AlreadyConnecting)),
+    /// connected or listening ([`Misuse::AlreadyConnected`](crate::Misuse::AlreadyConnected)).
     ///
     /// # Cancel safety
     /// Dropping the request while it is awaited cancels the connect, as [`cancel`](Request::cancel) does. Dropped without
@@ -48,65 +45,34 @@ impl Tcp {
     #[track_caller]
     pub fn connect_timeout(&self, addr: impl IntoAddr, limit: Duration) -> Request<()> {
         let request = self.connect_to(self.core().origin(), addr.into_addr());
-        if !request.is_finished() {
-            let due =
-                self.event_loop().inner().clock.fresh().saturating_add(saturating_nanos(limit));
-            self.0.stream.limit_connect(Rc::new(ConnectLimit(Rc::downgrade(&self.0))), due);
-        }
+        self.0.limit_connect(&request, limit);
         request
     }
 
-    /// True from the call of [`connect`](Tcp::connect) until the connect has ended, in whatever way.
-    pub fn is_connecting(&self) -> bool {
-        self.0.stream.is_connecting()
-    }
-
     fn connect_to(&self, origin: Origin, addr: io::Result<SocketAddr>) -> Request<()> {
-        match self.start_connect(addr) {
-            Ok(socket) => self.0.stream.connect(origin, socket),
+        // Before anything else is asked, as of every call.
+        let addr = match self.core().check_open() {
+            Ok(()) => addr,
+            Err(misuse) => Err(misuse.into()),
+        };
+        match addr {
+            Ok(addr) => self.0.connect(origin, |fresh| self.start_connect(fresh, addr)),
             Err(err) => Request::finished(origin, Err(err)),
         }
     }
 
-    fn start_connect(&self, addr: io::Result<SocketAddr>) -> io::Result<mio::net::TcpStream> {
-        self.core().check_open()?;
-        let addr = addr?;
-        if self.0.stream.is_connecting() {
-            return Err(Misuse::AlreadyConnecting.into());
-        }
-        if self.0.stream.is_connected() || self.extra(|extra| extra.listener.is_some()) {
-            return Err(Misuse::AlreadyConnected.into());
-        }
-        if self.0.stream.has_socket() {
-            // That of a connect which was cancelled while `with_fd` lends it, further up in the stack.
-            return Err(Misuse::HasSocket.into());
-        }
-        self.check_address()?;
-        let socket = match self.take_fresh()? {
-            Some(socket) => {
-                // Until the connect has succeeded: the address goes with a connect that fails.
-                self.with_extra(|extra| extra.lacks_address = true);
-                socket
-            }
-            None => self.new_socket(addr)?,
-        };
+    fn start_connect(
+        &self,
+        fresh: Option<Socket>,
+        addr: SocketAddr,
+    ) -> io::Result<mio::net::TcpStream> {
+        let socket = fresh.map_or_else(|| self.new_socket(addr), Ok)?;
         match socket.connect(&SockAddr::from(to_this_host(addr))) {
             Err(err) if err.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {} // goes on by itself
             done => done?,
         }
         Ok(mio::net::TcpStream::from_std(socket.into()))
-    }
-}
-
-/// Ends a connect whose time is over.
-struct ConnectLimit(Weak<TcpInner>);
-
-impl Expire for ConnectLimit {
-    fn expire(self: Rc<Self>) {
-        if let Some(tcp) = self.0.upgrade() {
-            tcp.stream.fail_connect(io::ErrorKind::TimedOut.into());
-        }
     }
 }
 

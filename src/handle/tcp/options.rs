@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
-use super::{Extra, Tcp};
+use super::{Own, Tcp};
 use crate::error::Misuse;
-
-/// The system takes the size as an `int`.
-const MOST_BUFFER: usize = i32::MAX as usize;
 
 impl Tcp {
     /// Switches off (`true`) or on the delay by which the system gathers small writes. Before there is a socket, it is
@@ -42,7 +39,7 @@ impl Tcp {
     /// libuv: `uv_tcp_nodelay`
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.core().check_open()?;
-        self.set_option(|socket| socket.set_tcp_nodelay(on), |extra| extra.nodelay = Some(on))
+        self.set_option(|socket| socket.set_tcp_nodelay(on), |own| own.nodelay = Some(on))
     }
 
     /// Has the system probe a silent peer after `idle`, or not at all with `None`. Before there is a socket, it is
@@ -95,75 +92,30 @@ impl Tcp {
         }
         self.set_option(
             |socket| apply_keepalive(socket, params.as_ref()),
-            |extra| extra.keepalive = Some(params.clone()),
+            |own| own.keepalive = Some(params.clone()),
         )
-    }
-
-    /// The size of the system's buffer for what was sent and is not acknowledged, in bytes. Linux reports twice what was
-    /// set, since it needs a part for itself.
-    ///
-    /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket.
-    ///
-    /// libuv: `uv_send_buffer_size`
-    pub fn send_buffer_size(&self) -> io::Result<usize> {
-        self.with_any_socket(|socket| socket.send_buffer_size())?
-    }
-
-    /// Sets the size of the system's buffer for what was sent and is not acknowledged, in bytes. The system has limits of its
-    /// own, to which it keeps without a word.
-    ///
-    /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket; [`Misuse::Closing`].
-    ///
-    /// libuv: `uv_send_buffer_size`
-    pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
-        self.core().check_open()?;
-        self.with_any_socket(|socket| socket.set_send_buffer_size(bytes.min(MOST_BUFFER)))?
-    }
-
-    /// The size of the system's buffer for what has arrived and was not read, in bytes. Linux reports twice what was set,
-    /// since it needs a part for itself.
-    ///
-    /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket.
-    ///
-    /// libuv: `uv_recv_buffer_size`
-    pub fn recv_buffer_size(&self) -> io::Result<usize> {
-        self.with_any_socket(|socket| socket.recv_buffer_size())?
-    }
-
-    /// Sets the size of the system's buffer for what has arrived and was not read, in bytes. What a listener accepts has the
-    /// listener's. The system has limits of its own, to which it keeps without a word.
-    ///
-    /// # Errors
-    /// As [`set_send_buffer_size`](Tcp::set_send_buffer_size).
-    ///
-    /// libuv: `uv_recv_buffer_size`
-    pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
-        self.core().check_open()?;
-        self.with_any_socket(|socket| socket.set_recv_buffer_size(bytes.min(MOST_BUFFER)))?
     }
 
     /// Sets an option of the socket, if there is one, and of the next one, if there may be one.
     fn set_option(
         &self,
         set: impl FnOnce(&SockRef<'_>) -> io::Result<()>,
-        remember: impl FnOnce(&mut Extra),
+        remember: impl FnOnce(&mut Own),
     ) -> io::Result<()> {
-        let has_socket = match self.with_any_socket(set) {
+        let has_socket = match self.0.with_any_socket(set) {
             Ok(done) => done.map(|()| true)?,
             Err(_) => false,
         };
         // A handle that can lose its socket and get another one, by a connect that fails, has an extra part.
-        if !has_socket || self.0.extra.is_some() {
-            self.with_extra(remember);
+        if !has_socket || self.0.if_extra(|_| ()).is_some() {
+            self.0.with_extra(|extra| remember(&mut extra.own));
         }
         Ok(())
     }
 
     pub(super) fn apply_options(&self, socket: &SockRef<'_>) -> io::Result<()> {
-        let (nodelay, keepalive) = self.extra(|extra| (extra.nodelay, extra.keepalive.clone()));
+        let (nodelay, keepalive) =
+            self.0.extra(|extra| (extra.own.nodelay, extra.own.keepalive.clone()));
         if let Some(on) = nodelay {
             socket.set_tcp_nodelay(on)?;
         }

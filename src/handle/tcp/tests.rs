@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::*;
-use crate::{Loop, RunMode};
+use crate::{Loop, Misuse, RunMode};
 
 thread_local! {
     /// What the next accepts fail with, by code.

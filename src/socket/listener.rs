@@ -2,35 +2,33 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use log::{debug, warn};
 use mio::unix::SourceFd;
 
-use super::{Tcp, TcpInner};
+use super::{Accepted, SocketHandle, StreamSocket};
 use crate::error::Misuse;
-use crate::event_loop::{Expire, Nanos, Object, TimerKey, is_out_of_descriptors, may_go_on};
+use crate::event_loop::{
+    Expire, LoopInner, Nanos, Object, TimerKey, is_out_of_descriptors, may_go_on,
+};
 use crate::handle::{Core, Place, Slot, Waiters};
 
-pub(super) type Callback = dyn FnMut(&Tcp, io::Result<()>);
-
-/// A connection, and the address of its other end: the system forgets that as soon as the client resets.
-pub(super) type Connection = (mio::net::TcpStream, SocketAddr);
+pub(super) type Callback<H> = dyn FnMut(&H, io::Result<()>);
 
 /// How long a listener rests that has no descriptor, not even the spare one, unless a handle is closed before.
 const REST: Nanos = 100_000_000;
 
 /// A listening socket.
-pub(super) struct Listener {
+pub(super) struct Listener<H: SocketHandle> {
     /// `None` after close.
-    socket: RefCell<Option<Rc<mio::net::TcpListener>>>,
-    callback: Slot<Callback>,
+    socket: RefCell<Option<Rc<H::Listening>>>,
+    callback: Slot<Callback<H>>,
     has_callback: bool,
     /// The connection that was announced and not accepted yet.
-    announced: Cell<Option<Connection>>,
+    announced: Cell<Option<Accepted<H>>>,
     /// Connections may be waiting.
     readable: Cell<bool>,
     /// A pass is under way, or one is coming.
@@ -45,8 +43,8 @@ pub(super) struct Listener {
 }
 
 /// What one attempt to accept came to.
-enum Attempt {
-    Accepted(Connection),
+enum Attempt<H: SocketHandle> {
+    Accepted(Accepted<H>),
     /// Nobody is waiting.
     Empty,
     /// There was one that could not be had, for a reason that is its own. The next one may be fine.
@@ -57,9 +55,9 @@ enum Attempt {
     Stuck(io::Error),
 }
 
-impl Listener {
+impl<H: SocketHandle> Listener<H> {
     /// A listener on a socket that the poll knows already.
-    pub(super) fn new(socket: mio::net::TcpListener, callback: Option<Box<Callback>>) -> Listener {
+    pub(super) fn new(socket: H::Listening, callback: Option<Box<Callback<H>>>) -> Listener<H> {
         let listener = Listener {
             socket: RefCell::new(Some(Rc::new(socket))),
             callback: Slot::empty(),
@@ -80,34 +78,34 @@ impl Listener {
     }
 
     /// The socket, unless the handle was closed.
-    pub(super) fn socket(&self) -> Option<Rc<mio::net::TcpListener>> {
+    pub(super) fn socket(&self) -> Option<Rc<H::Listening>> {
         self.socket.borrow().clone()
     }
 
     /// The poll saw a connection.
-    pub(super) fn ready(&self, tcp: &Tcp) {
+    pub(super) fn ready(&self, handle: &H) {
         self.readable.set(true);
-        self.waiters.wake_all(tcp.event_loop().inner());
-        self.pass(tcp);
+        self.waiters.wake_all(loop_of(handle));
+        self.pass(handle);
     }
 
     /// The next go after the budget ran out, a late accept, or a rest.
-    pub(super) fn resume(&self, tcp: &Tcp) {
+    pub(super) fn resume(&self, handle: &H) {
         self.busy.set(false);
-        self.waiters.wake_all(tcp.event_loop().inner());
-        self.pass(tcp);
+        self.waiters.wake_all(loop_of(handle));
+        self.pass(handle);
     }
 
     /// The connection that was announced; without a callback, the next one that waits.
-    pub(super) fn take(&self, tcp: &Tcp) -> io::Result<Connection> {
+    pub(super) fn take(&self, handle: &H) -> io::Result<Accepted<H>> {
         if self.has_callback {
             let announced = self.announced.take().ok_or(io::ErrorKind::WouldBlock)?;
             // Now the next one may be announced.
-            self.pass_later(tcp);
+            self.pass_later(handle);
             return Ok(announced);
         }
         loop {
-            match self.attempt(tcp) {
+            match self.attempt(handle) {
                 Attempt::Accepted(connection) => return Ok(connection),
                 Attempt::Empty => return Err(io::ErrorKind::WouldBlock.into()),
                 Attempt::Shed(err) if self.is_first_report() => return Err(err),
@@ -118,14 +116,14 @@ impl Listener {
     }
 
     /// Gives the socket away, with those who wait in it to be accepted. The handle is to be closed then.
-    pub(super) fn give_away(&self, tcp: &Tcp) -> io::Result<mio::net::TcpListener> {
+    pub(super) fn give_away(&self, handle: &H) -> io::Result<H::Listening> {
         let mut slot = self.socket.borrow_mut();
         // There is another reference inside `with_fd`.
         let socket = slot.as_mut().and_then(Rc::get_mut).filter(|_| !self.has_announced());
         let Some(socket) = socket else {
             return Err(Misuse::UnderWay.into());
         };
-        let inner = tcp.event_loop().inner();
+        let inner = loop_of(handle);
         inner.poller.with_registry(|registry| registry.deregister(socket))?;
         slot.take().and_then(Rc::into_inner).ok_or_else(|| Misuse::NoSocket.into())
     }
@@ -140,7 +138,7 @@ impl Listener {
         // If `with_fd` has it in use, it goes when that returns. By its number, since it is shared then; and somebody may
         // have duplicated it, which would keep the registration alive.
         if let Some(socket) = socket {
-            let fd = socket.as_raw_fd();
+            let fd = socket.as_fd().as_raw_fd();
             let _ = inner.poller.with_registry(|registry| registry.deregister(&mut SourceFd(&fd)));
         }
         drop(self.announced.take());
@@ -151,11 +149,11 @@ impl Listener {
     /// error would end the server.
     pub(super) fn poll_accept(
         &self,
-        tcp: &Tcp,
+        handle: &H,
         place: &mut Place,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<Connection>> {
-        let inner = tcp.event_loop().inner();
+    ) -> Poll<io::Result<Accepted<H>>> {
+        let inner = loop_of(handle);
         if self.has_callback {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }
@@ -163,9 +161,9 @@ impl Listener {
             if !may_go_on(context) {
                 return Poll::Pending;
             }
-            match self.attempt(tcp) {
+            match self.attempt(handle) {
                 Attempt::Accepted(connection) => {
-                    self.leave(tcp, place);
+                    self.leave(handle, place);
                     return Poll::Ready(Ok(connection));
                 }
                 Attempt::Empty | Attempt::Skipped => {}
@@ -173,13 +171,13 @@ impl Listener {
                     if self.is_first_report() {
                         warn!(
                             "the listener made at {} turns clients away: {err}",
-                            tcp.created_at()
+                            handle.stream().core.place()
                         );
                     }
                 }
-                Attempt::Stuck(err) if !is_of_the_listener(&err) => self.rest(tcp, &err),
+                Attempt::Stuck(err) if !is_of_the_listener(&err) => self.rest(handle, &err),
                 Attempt::Stuck(err) => {
-                    self.leave(tcp, place);
+                    self.leave(handle, place);
                     return Poll::Ready(Err(err));
                 }
             }
@@ -189,43 +187,43 @@ impl Listener {
     }
 
     /// A future of `accept_next` is done or dropped.
-    pub(super) fn leave(&self, tcp: &Tcp, place: &mut Place) {
-        self.waiters.leave(tcp.event_loop().inner(), place);
+    pub(super) fn leave(&self, handle: &H, place: &mut Place) {
+        self.waiters.leave(loop_of(handle), place);
     }
 
     pub(super) fn describe(&self) -> String {
-        match self.socket.borrow().as_ref().map(|socket| socket.local_addr()) {
-            Some(Ok(addr)) => format!("listening on {addr}"),
-            _ => "listening".to_string(),
+        match self.socket.borrow().as_ref().and_then(|socket| H::describe(socket)) {
+            Some(addr) => format!("listening on {addr}"),
+            None => "listening".to_string(),
         }
     }
 
     /// Announces what is waiting, one connection after the other, within the budget.
-    fn pass(&self, tcp: &Tcp) {
+    fn pass(&self, handle: &H) {
         if !self.has_callback || self.busy.replace(true) {
             return;
         }
-        let _end = PassEnd { listener: self, tcp };
-        for _ in 0..tcp.event_loop().inner().limits.accepts_per_turn {
+        let _end = PassEnd { listener: self, handle };
+        for _ in 0..loop_of(handle).limits.accepts_per_turn {
             if !self.may_announce() {
                 return;
             }
-            match self.attempt(tcp) {
+            match self.attempt(handle) {
                 Attempt::Empty => return,
                 Attempt::Skipped => {}
                 Attempt::Accepted(connection) => {
                     self.announced.set(Some(connection));
-                    self.call(tcp, Ok(()));
+                    self.call(handle, Ok(()));
                 }
                 Attempt::Shed(err) => {
                     if self.is_first_report() {
-                        self.call(tcp, Err(err));
+                        self.call(handle, Err(err));
                     }
                 }
                 Attempt::Stuck(err) => {
-                    self.rest(tcp, &err);
-                    if self.is_first_report() && !tcp.is_closing() {
-                        self.call(tcp, Err(err));
+                    self.rest(handle, &err);
+                    if self.is_first_report() && !handle.stream().core.is_closing() {
+                        self.call(handle, Err(err));
                     }
                     return;
                 }
@@ -233,9 +231,9 @@ impl Listener {
         }
     }
 
-    fn call(&self, tcp: &Tcp, incoming: io::Result<()>) {
+    fn call(&self, handle: &H, incoming: io::Result<()>) {
         if let Some(mut callback) = self.callback.lend() {
-            tcp.core().call(|| callback(tcp, incoming));
+            handle.stream().core.call(|| callback(handle, incoming));
         }
     }
 
@@ -260,23 +258,23 @@ impl Listener {
         resting.is_none()
     }
 
-    fn attempt(&self, tcp: &Tcp) -> Attempt {
+    fn attempt(&self, handle: &H) -> Attempt<H> {
         let Some(socket) = self.socket.borrow().clone() else {
             return Attempt::Empty;
         };
         loop {
-            match accept(&socket) {
+            match H::accept(&socket) {
                 Ok(connection) => {
                     self.reported.set(false);
                     self.skipped.set(0);
                     // There may be room for the spare one again, too.
-                    tcp.event_loop().inner().descriptors.reserve();
+                    loop_of(handle).descriptors.reserve();
                     return Attempt::Accepted(connection);
                 }
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return self.nobody_waits(),
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) if is_out_of_descriptors(&err) => return self.shed(tcp, &socket, err),
-                Err(err) if is_of_one_connection(&err) => return self.skip(tcp, err),
+                Err(err) if is_out_of_descriptors(&err) => return self.shed(handle, &socket, err),
+                Err(err) if is_of_one_connection(&err) => return self.skip(handle, err),
                 Err(err) => return Attempt::Stuck(err),
             }
         }
@@ -284,20 +282,20 @@ impl Listener {
 
     /// Goes on to the next connection, but not for ever: where a security module forbids to accept, the system says so
     /// again and again, of the same connection.
-    fn skip(&self, tcp: &Tcp, err: io::Error) -> Attempt {
+    fn skip(&self, handle: &H, err: io::Error) -> Attempt<H> {
         let skipped = self.skipped.get() + 1;
-        if skipped >= tcp.event_loop().inner().limits.accepts_per_turn {
+        if skipped >= loop_of(handle).limits.accepts_per_turn {
             self.skipped.set(0);
             return Attempt::Stuck(err);
         }
         self.skipped.set(skipped);
-        debug!("the listener made at {} skips a connection: {err}", tcp.created_at());
+        debug!("the listener made at {} skips a connection: {err}", handle.stream().core.place());
         Attempt::Skipped
     }
 
     /// Takes the waiting connection with the spare descriptor and closes it, so that its client learns of it.
-    fn shed(&self, tcp: &Tcp, socket: &mio::net::TcpListener, shortage: io::Error) -> Attempt {
-        let accepted = tcp.event_loop().inner().descriptors.with_spare(|| accept(socket).map(drop));
+    fn shed(&self, handle: &H, socket: &H::Listening, shortage: io::Error) -> Attempt<H> {
+        let accepted = loop_of(handle).descriptors.with_spare(|| H::accept(socket).map(drop));
         match accepted {
             Some(Ok(())) => Attempt::Shed(shortage),
             Some(Err(err)) if err.kind() == io::ErrorKind::WouldBlock => self.nobody_waits(),
@@ -307,7 +305,7 @@ impl Listener {
     }
 
     /// The end of a burst: the poll will tell of the next connection.
-    fn nobody_waits(&self) -> Attempt {
+    fn nobody_waits(&self) -> Attempt<H> {
         self.readable.set(false);
         self.skipped.set(0);
         self.reported.set(false);
@@ -319,53 +317,51 @@ impl Listener {
         !self.reported.replace(true)
     }
 
-    fn rest(&self, tcp: &Tcp, err: &io::Error) {
-        let inner = tcp.event_loop().inner();
-        inner.descriptors.rest(Rc::downgrade(&(Rc::clone(&tcp.0) as Rc<dyn Object>)));
+    fn rest(&self, handle: &H, err: &io::Error) {
+        let inner = loop_of(handle);
+        inner.descriptors.rest(Rc::downgrade(&(Rc::clone(handle.socket()) as Rc<dyn Object>)));
         let due = inner.clock.now().saturating_add(REST);
-        let key = inner.arm(due, Rc::new(RestIsOver(Rc::downgrade(&tcp.0))));
+        let key = inner.arm(due, Rc::new(RestIsOver(Rc::downgrade(handle.socket()))));
         self.resting.set(Some(key));
         // Last, since the logger may do anything, such as to close the handle.
-        warn!("the listener made at {} rests, since it cannot accept: {err}", tcp.created_at());
+        warn!(
+            "the listener made at {} rests, since it cannot accept: {err}",
+            handle.stream().core.place()
+        );
     }
 
     /// Ends a rest, at its time or when a descriptor is free.
-    pub(super) fn wake(&self, tcp: &Tcp) {
+    pub(super) fn wake(&self, handle: &H) {
         if let Some(key) = self.resting.take() {
-            tcp.event_loop().inner().disarm(key);
+            loop_of(handle).disarm(key);
         }
     }
 
-    fn pass_later(&self, tcp: &Tcp) {
+    fn pass_later(&self, handle: &H) {
         if !self.busy.replace(true) {
-            tcp.event_loop().inner().resume_next_turn(tcp.core().key());
+            loop_of(handle).resume_next_turn(handle.stream().core.key());
         }
     }
 }
 
 /// The end of a pass, by unwinding too: if more may be waiting, there will be another pass, since the poll will not speak
 /// of it again.
-struct PassEnd<'a> {
-    listener: &'a Listener,
-    tcp: &'a Tcp,
+struct PassEnd<'a, H: SocketHandle> {
+    listener: &'a Listener<H>,
+    handle: &'a H,
 }
 
-impl Drop for PassEnd<'_> {
+impl<H: SocketHandle> Drop for PassEnd<'_, H> {
     fn drop(&mut self) {
         self.listener.busy.set(false);
         if self.listener.may_announce() {
-            self.listener.pass_later(self.tcp);
+            self.listener.pass_later(self.handle);
         }
     }
 }
 
-/// The next connection. In unit tests, what the test says comes first.
-fn accept(socket: &mio::net::TcpListener) -> io::Result<Connection> {
-    #[cfg(test)]
-    if let Some(fault) = super::tests::next_fault() {
-        return Err(fault);
-    }
-    socket.accept()
+fn loop_of<H: SocketHandle>(handle: &H) -> &LoopInner {
+    handle.stream().core.event_loop().inner()
 }
 
 /// True for what the system may have again in a moment.
@@ -373,12 +369,12 @@ fn is_shortage(err: &io::Error) -> bool {
     is_out_of_descriptors(err) || matches!(err.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
 }
 
-struct RestIsOver(Weak<TcpInner>);
+struct RestIsOver<H: SocketHandle>(Weak<StreamSocket<H>>);
 
-impl Expire for RestIsOver {
+impl<H: SocketHandle> Expire for RestIsOver<H> {
     fn expire(self: Rc<Self>) {
-        if let Some(tcp) = self.0.upgrade() {
-            tcp.resume();
+        if let Some(socket) = self.0.upgrade() {
+            socket.resume();
         }
     }
 }

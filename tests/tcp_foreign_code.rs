@@ -9,11 +9,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use luvio::{Loop, Tcp};
 use support::{
-    Drops, Journal, connected_pair, fill, listening, misuse, pair_with_data, refusing_addr, turn,
+    Drops, Journal, connected_pair, fill, listening, misuse, pair_with_data, refusing_addr,
     watchdog, with_loop,
 };
 
@@ -377,6 +377,9 @@ fn the_drop_of_a_reader_may_panic_at_the_end_of_a_close() {
 /// The traits of futures-io: several who wait, of whom one panics or uses the stream.
 #[cfg(feature = "futures")]
 mod by_trait {
+    use std::task::Poll;
+
+    use super::support::turn;
     use super::*;
     use futures::io::{AsyncRead, AsyncWrite};
 

@@ -159,6 +159,7 @@ mod event_loop;
 mod handle;
 #[cfg(feature = "futures")]
 mod io;
+mod panics;
 mod request;
 mod stream;
 mod task;

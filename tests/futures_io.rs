@@ -491,7 +491,7 @@ fn misuse_has_the_right_kind() {
         }
 
         Tcp::close(&tcp);
-        assert_eq!(misuse(ready((&tcp).read(&mut [0]))), Misuse::Closing);
+        assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
         assert_eq!(misuse(ready(write(&tcp, b"x"))), Misuse::Closing);
         assert_eq!(misuse(ready(flush(&tcp))), Misuse::Closing);
         assert_eq!(misuse(ready(close(&tcp))), Misuse::Closing);
@@ -563,7 +563,7 @@ fn closing_the_handle_cancels_every_wait() {
             assert_eq!((reader.count(), writer.count()), (1, 1), "{name}");
             assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
             assert!(ready(waiting).is_err_and(|err| is_canceled(&err)), "{name}");
-            assert_eq!(misuse(ready((&tcp).read(&mut [0]))), Misuse::Closing);
+            assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
             assert_eq!(misuse(ready(start())), Misuse::Closing);
         }
     });
@@ -590,7 +590,7 @@ fn dropping_the_loop_ends_every_wait() {
     assert_eq!(drops.count(), 1);
     assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
     assert!(ready(write(&tcp, b"x")).is_err_and(|err| is_canceled(&err)));
-    assert_eq!(misuse(ready((&tcp).read(&mut [0]))), Misuse::LoopGone);
+    assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
     assert_eq!(misuse(ready(write(&tcp, b"x"))), Misuse::LoopGone);
 }
 

@@ -89,13 +89,14 @@ impl<H: StreamHandle> Stream<H> {
     /// Whether a future may wait for data or go on doing so.
     #[cold]
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
+        if self.core.is_closing() || *wait != 0 && *wait != self.current_wait() {
+            // Closed, or cut off by a connect that failed.
+            *wait = 0;
+            return Poll::Ready(Err(Canceled.into()));
+        }
         if *wait == 0 {
             self.check_can_read()?;
             self.cut_off_reader();
-        } else if *wait != self.current_wait() {
-            // Cut off, by close or by a connect that failed.
-            *wait = 0;
-            return Poll::Ready(Err(Canceled.into()));
         }
         Poll::Ready(Ok(()))
     }

@@ -24,7 +24,7 @@ impl Tcp {
     /// # Errors
     /// As [`read_start`](Tcp::read_start), which includes that somebody reads already, by a callback or a future
     /// ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)); a read error, once;
-    /// [`Canceled`](crate::Canceled) when the handle is closed or its connect fails.
+    /// [`Canceled`](crate::Canceled) when the handle is closed, before or meanwhile, or its connect fails.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: what arrives stays with the system.
@@ -58,7 +58,7 @@ impl Tcp {
         ReadWith { reading: Reading::new(self), take: Some(take) }
     }
 
-    /// Waits for the next connection.
+    /// Waits for the next connection. If several tasks wait, each connection is for the one that has waited longest.
     ///
     /// A handle that is bound but not listening starts to listen, with a backlog of 128;
     /// [`listen_only`](Tcp::listen_only) before it says when and how long. When descriptors run out, waiting clients are
@@ -66,14 +66,14 @@ impl Tcp {
     /// first error would end the server.
     ///
     /// # Errors
-    /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is closing or
-    /// not listening ([`Misuse::NotListening`](crate::Misuse::NotListening));
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for one with a listen callback
-    /// ([`Misuse::HasCallback`](crate::Misuse::HasCallback)); [`Canceled`](crate::Canceled) when it is closed; what the
-    /// system says of a broken listener.
+    /// Only what nothing can come after: [`InvalidInput`](io::ErrorKind::InvalidInput) for a handle that is not listening
+    /// ([`Misuse::NotListening`](crate::Misuse::NotListening)); [`ResourceBusy`](io::ErrorKind::ResourceBusy) for one with a
+    /// listen callback ([`Misuse::HasCallback`](crate::Misuse::HasCallback)); [`Canceled`](crate::Canceled) when it is closed,
+    /// before or meanwhile; what the system says of a broken listener.
     ///
     /// # Cancel safety
-    /// Dropping the future loses no connection.
+    /// Dropping the future loses no connection: the next task that waits gets it. (One that is kept, but not polled any more,
+    /// keeps the others from the connection that it was woken for, until the next one comes.)
     #[track_caller]
     pub fn accept_next(&self) -> AcceptNext<'_> {
         AcceptNext { tcp: self, place: None, called_from: Location::caller() }
@@ -188,15 +188,16 @@ impl Drop for AcceptNext<'_> {
 }
 
 impl Notifier {
-    /// Waits for a send. Sends that come before it is awaited count as one, and are not lost.
+    /// Waits for a send. Sends that come while nobody waits count as one, and are not lost. If several tasks wait, each send
+    /// that arrives is for the one that has waited longest.
     ///
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasCallback`](crate::Misuse::HasCallback)) for a notifier
-    /// with a callback; [`InvalidInput`](io::ErrorKind::InvalidInput) for a closed one; [`Canceled`](crate::Canceled) when
-    /// it is closed.
+    /// with a callback; [`Canceled`](crate::Canceled) when it is closed, before or meanwhile.
     ///
     /// # Cancel safety
-    /// Dropping the future loses no send.
+    /// Dropping the future loses no send: the next task that waits gets it. (One that is kept, but not polled any more, keeps
+    /// the send that it was woken for.)
     pub fn notified(&self) -> Notified<'_> {
         Notified { notifier: self, place: None }
     }
@@ -231,9 +232,9 @@ impl Signal {
     ///
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasCallback`](crate::Misuse::HasCallback)) for a handle
-    /// with a callback; [`InvalidInput`](io::ErrorKind::InvalidInput) for one that is closed or was not started
-    /// ([`Misuse::NeverStarted`](crate::Misuse::NeverStarted)); [`Canceled`](crate::Canceled) when it is stopped or
-    /// closed.
+    /// with a callback; [`InvalidInput`](io::ErrorKind::InvalidInput) for one that was not started
+    /// ([`Misuse::NeverStarted`](crate::Misuse::NeverStarted)); [`Canceled`](crate::Canceled) when it is stopped, or is
+    /// closed, before or meanwhile.
     ///
     /// # Cancel safety
     /// Dropping the future loses no delivery.

@@ -120,9 +120,8 @@ impl Tcp {
         called_from: &'static Location<'static>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Tcp>> {
-        match self.core().check_open() {
-            Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
-            open => open?,
+        if self.core().is_closing() {
+            return Poll::Ready(Err(Canceled.into()));
         }
         if self.extra(|extra| extra.fresh.is_some()) {
             self.listen_only(DEFAULT_BACKLOG)?;

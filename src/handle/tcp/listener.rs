@@ -13,6 +13,7 @@ use super::{Tcp, TcpInner};
 use crate::error::Misuse;
 use crate::event_loop::{Expire, Nanos, Object, TimerKey, is_out_of_descriptors, may_go_on};
 use crate::handle::{Core, Place, Slot, Waiters};
+use crate::panics::Panics;
 
 pub(super) type Callback = dyn FnMut(&Tcp, io::Result<()>);
 
@@ -85,14 +86,14 @@ impl Listener {
     /// The poll saw a connection.
     pub(super) fn ready(&self, tcp: &Tcp) {
         self.readable.set(true);
-        self.waiters.wake_all(tcp.event_loop().inner());
+        self.wake_next(tcp);
         self.pass(tcp);
     }
 
     /// The next go after the budget ran out, a late accept, or a rest.
     pub(super) fn resume(&self, tcp: &Tcp) {
         self.busy.set(false);
-        self.waiters.wake_all(tcp.event_loop().inner());
+        self.wake_next(tcp);
         self.pass(tcp);
     }
 
@@ -144,13 +145,15 @@ impl Listener {
         if self.has_callback {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }
-        while self.readable.get() && self.resting_is_over() {
+        // Nobody overtakes those who wait.
+        let may_try = self.waiters.has_turn(place) || self.waiters.is_empty();
+        while may_try && self.has_work() {
             if !may_go_on(context) {
                 return Poll::Pending;
             }
             match self.attempt(tcp) {
                 Attempt::Accepted(stream) => {
-                    self.leave(tcp, place);
+                    self.finish(tcp, place);
                     return Poll::Ready(Ok(stream));
                 }
                 Attempt::Empty => {}
@@ -164,7 +167,7 @@ impl Listener {
                 }
                 Attempt::Stuck(err) if is_shortage(&err) => self.rest(tcp),
                 Attempt::Stuck(err) => {
-                    self.leave(tcp, place);
+                    self.finish(tcp, place);
                     return Poll::Ready(Err(err));
                 }
             }
@@ -173,9 +176,31 @@ impl Listener {
         Poll::Pending
     }
 
-    /// A future of `accept_next` is done or dropped.
+    /// A future of `accept_next` is dropped. If it was its turn, the next one has it.
     pub(super) fn leave(&self, tcp: &Tcp, place: &mut Place) {
+        if self.waiters.leave(tcp.event_loop().inner(), place) {
+            self.wake_next(tcp);
+        }
+    }
+
+    /// A future of `accept_next` is done. What else may be waiting is for the next one.
+    fn finish(&self, tcp: &Tcp, place: &mut Place) {
         self.waiters.leave(tcp.event_loop().inner(), place);
+        self.wake_next(tcp);
+    }
+
+    /// Connections may be waiting: the task that has waited longest has a try. It sees to the next one.
+    fn wake_next(&self, tcp: &Tcp) {
+        if self.has_work() {
+            let mut panics = Panics::default();
+            self.waiters.wake_next(tcp.event_loop().inner(), &mut panics);
+            panics.go_on();
+        }
+    }
+
+    /// True if an attempt to accept may find something.
+    fn has_work(&self) -> bool {
+        self.readable.get() && self.resting_is_over()
     }
 
     pub(super) fn describe(&self) -> String {
@@ -228,7 +253,7 @@ impl Listener {
         let announced = self.announced.take();
         let is_free = announced.is_none();
         self.announced.set(announced);
-        is_free && self.readable.get() && self.resting_is_over() && self.socket.borrow().is_some()
+        is_free && self.has_work() && self.socket.borrow().is_some()
     }
 
     fn resting_is_over(&self) -> bool {
@@ -282,12 +307,12 @@ impl Listener {
     }
 
     fn rest(&self, tcp: &Tcp) {
-        warn!("the listener made at {} cannot accept and rests for a while", tcp.created_at());
         let inner = tcp.event_loop().inner();
         inner.descriptors.rest(Rc::downgrade(&(Rc::clone(&tcp.0) as Rc<dyn Object>)));
         let due = inner.clock.now().saturating_add(REST);
         let key = inner.arm(due, Rc::new(RestIsOver(Rc::downgrade(&tcp.0))));
         self.resting.set(Some(key));
+        warn!("the listener made at {} cannot accept and rests for a while", tcp.created_at());
     }
 
     /// Ends a rest, at its time or when a descriptor is free.

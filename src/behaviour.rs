@@ -452,7 +452,9 @@
 //!   turn if an I/O callback spawned it (luv: runs it at once).
 //! - **Z-09** Tasks that are woken in a turn run in it or in the next. One that wakes itself for ever, or whose reads
 //!   and writes are always ready, does not starve timers or I/O: a turn polls so many tasks (256;
-//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready.
+//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready, the parts of a task
+//!   that have wakers of their own included. An executor that holds the thread inside a task gets on all the same, a
+//!   waker without anything behind it is never told to wait, and [`unconstrained`] lifts the limit for one future.
 //! - **Z-10** Wakers may be used and dropped in other threads. Waking a task that has ended does nothing.
 //! - **Z-11** A task keeps the loop running until it ends, whether its [`JoinHandle`] is held or dropped, unless it was
 //!   [unreferenced](crate::JoinHandle::unref).
@@ -514,3 +516,4 @@
 //! [`sleep`]: crate::sleep()
 //! [`spawn`]: crate::spawn()
 //! [`timeout`]: crate::timeout()
+//! [`unconstrained`]: crate::unconstrained()

@@ -44,7 +44,7 @@ pub(crate) use self::object::{Expire, Object, Readiness, RequestId, Runnable};
 pub(crate) use self::pending::{Job, Pending, PendingQueue};
 pub(crate) use self::poller::Poller;
 pub(crate) use self::registry::{Key, Registry};
-pub(crate) use self::share::{Shares, may_go_on, wake_after_poll};
+pub(crate) use self::share::{Shares, Unbounded, may_go_on, wake_after_poll};
 pub(crate) use self::timer_heap::{TimerHeap, TimerKey};
 
 use self::current::Current;

@@ -187,7 +187,7 @@ pub use self::task::Delivered;
 pub use self::task::{
     AcceptNext, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle, Notified, ReadInto,
     ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go, interval, sleep,
-    sleep_until, spawn, timeout, yield_now,
+    sleep_until, spawn, timeout, unconstrained, yield_now,
 };
 
 /// The blocks of README.md, compiled and run as doc tests.

@@ -5,6 +5,7 @@ mod block_on;
 mod run_queue;
 mod streams;
 mod time;
+mod unconstrained;
 mod waiting;
 mod waker;
 
@@ -31,7 +32,9 @@ pub use self::time::{
 
 pub(crate) use self::block_on::{NoRoot, Root};
 pub(crate) use self::run_queue::{TaskKey, Tasks};
+pub use self::unconstrained::unconstrained;
 pub(crate) use self::waiting::{Caller, WaitingTask};
+pub(crate) use self::waker::WakerId;
 
 use crate::error::Canceled;
 use crate::event_loop::{LoopHandle, current};

@@ -91,6 +91,7 @@ pub(crate) struct Tasks {
     referenced: Cell<usize>,
     /// Where `block_on` was called, while it runs.
     root: Cell<Option<&'static Location<'static>>>,
+    root_waker: Cell<WakerId>,
     /// What is left of this turn's polls.
     budget: Cell<u32>,
     /// The task that is being polled, and how its waker is told from others.
@@ -108,6 +109,7 @@ impl Tasks {
             yielded: RefCell::default(),
             referenced: Cell::new(0),
             root: Cell::new(None),
+            root_waker: Cell::new(WakerId::NOBODY),
             budget: Cell::new(budget),
             polled: Cell::new(TaskKey::NONE),
             polled_waker: Cell::new(WakerId::NOBODY),
@@ -153,6 +155,12 @@ impl Tasks {
         (WakerId::of(context.waker()) == self.polled_waker.get()).then(|| self.polled.get())
     }
 
+    /// True if `waker` is that of the task that is being polled, or of the future of `block_on`.
+    pub(crate) fn is_own(&self, waker: &Waker) -> bool {
+        let id = WakerId::of(waker);
+        id == self.polled_waker.get() || id == self.root_waker.get()
+    }
+
     /// Puts a task that was woken at the end of the queue.
     #[inline]
     pub(crate) fn push_ready(&self, key: TaskKey) {
@@ -177,10 +185,11 @@ impl Tasks {
         }
     }
 
-    /// `block_on` was called at `place`, or has ended.
-    pub(crate) fn set_root(&self, place: Option<&'static Location<'static>>) {
-        self.root.set(place);
-        self.count_referenced(place.is_some());
+    /// `block_on` was called at a place and polls with a waker, or has ended.
+    pub(crate) fn set_root(&self, root: Option<(&'static Location<'static>, &Waker)>) {
+        self.root.set(root.map(|(place, _)| place));
+        self.root_waker.set(root.map_or(WakerId::NOBODY, |(_, waker)| WakerId::of(waker)));
+        self.count_referenced(root.is_some());
     }
 
     /// One more (or one less) task, or future of `block_on`, that keeps the loop alive.
@@ -214,6 +223,11 @@ impl Tasks {
     pub(crate) fn grant(&self, budget: u32) {
         self.budget.set(budget);
         self.ready.borrow_mut().forget_taken();
+    }
+
+    /// No further task is polled in this turn.
+    pub(crate) fn end_turn(&self) {
+        self.budget.set(0);
     }
 
     /// A poll for I/O has gone by: those who waited for that are ready.

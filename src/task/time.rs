@@ -287,7 +287,8 @@ impl Interval {
     }
 }
 
-/// Lets the other tasks run, and one poll for I/O go by.
+/// Lets the other tasks run, and one poll for I/O go by. (An executor that holds the thread, such as `block_on` of another
+/// library, cannot let one go by: there it yields once and goes on.)
 ///
 /// # Cancel safety
 /// Dropping it has no effect.

@@ -90,17 +90,21 @@
 //! - **L-33** Dropping a loop closes every handle, gives back every descriptor, drops every callback and task, and
 //!   calls nobody; requests and futures that are still held end with [`Canceled`]. What is still held of handles and
 //!   [`LoopHandle`]s then says no, does nothing, or refuses with [`Misuse::LoopGone`] (libuv: a loop has to be run
-//!   until everything is closed).
+//!   until everything is closed). A destructor or a waker that panics stops none of that: the first panic goes on when
+//!   everything is done; while another one unwinds the stack already, it is logged instead.
 //! - **L-34** [`walk`](crate::LoopHandle::walk) shows every handle that is not completely closed, those being closed
 //!   included, once, in the order of creation. luvio has no handles of its own among them.
 //! - **L-35** The visitor may close any handle and make new ones, which this walk does not show.
 //!   [`close_all`](crate::LoopHandle::close_all) closes them all.
 //! - **L-36** A handle is shown until its close calls back: not in that callback, and not afterwards. Of several requests
 //!   for its close the first counts.
-//! - **L-37** Loops in different threads know nothing of each other.
+//! - **L-37** Loops in different threads know nothing of each other. A loop can be made, run and dropped as long as its
+//!   thread lives, in the destructors of thread-local variables too.
 //! - **L-40** A panic of a callback leaves [`run`](crate::Loop::run), and the next run goes on behind it: events, due
 //!   timers and pending callbacks that were not delivered yet are, and the callback that panicked is called again for
-//!   the next event (libuv: has no notion of it). A panic of a task goes to its [`JoinHandle`], or to the log.
+//!   the next event (libuv: has no notion of it). A panic of a task goes to its [`JoinHandle`], or to the log. Destructors
+//!   of what callbacks and tasks captured, wakers that are not the loop's, payloads of panics and the logger may panic,
+//!   and may use whatever they like, as callbacks may: the others are served all the same.
 //! - **L-41** [`advance`](crate::Loop::advance) moves a virtual clock by hand: what is due on the way runs, each at its
 //!   own moment, then everything that follows from it; then the clock is held, exactly so far on, until the next call or
 //!   run (libuv: has neither clock).
@@ -135,7 +139,8 @@
 //! - **H-18** A closing handle of whatever kind refuses to start, with [`Misuse::Closing`] (libuv: some kinds refuse,
 //!   some accept in silence, some abort; one rule is easier to remember).
 //! - **H-19** Stopping a handle that is stopped, was never started, or is closing does nothing.
-//! - **H-20** A constructor that fails leaves nothing in the loop.
+//! - **H-20** A constructor that fails leaves nothing in the loop. Only that of [`Notifier`] can: it also starts, which
+//!   a loop that is gone refuses.
 //! - **H-21** [`fileno`](crate::Tcp::fileno) is refused with [`Misuse::NoSocket`] before there is a socket and after
 //!   close. Kinds without a descriptor do not have the method (libuv: an error at run time).
 //! - **H-22** The sizes of a socket's buffers ([`send_buffer_size`](crate::Tcp::send_buffer_size),
@@ -237,8 +242,8 @@
 //! - **A-07** What a thread wrote before it sent is visible in the callback.
 //! - **A-08** A send before the first run is not lost.
 //! - **A-09** A notifier without a callback ([`wake_only`](crate::Notifier::wake_only)) makes the loop go through a
-//!   turn, and wakes the task that waits in [`notified`](crate::Notifier::notified). Sends that nobody has awaited yet
-//!   count as one.
+//!   turn, and ends the wait of one task in [`notified`](crate::Notifier::notified) (see Z-13). Sends that nobody
+//!   awaits count as one, as do those of A-03.
 //! - **A-10** Close drops a send that was not delivered yet.
 //! - **A-11** [`NotifierSender`] is `Clone`, `Send` and `Sync`. Once the notifier is closed or the loop is gone, a send
 //!   is refused; neither waits for senders (libuv: undefined).
@@ -517,7 +522,9 @@
 //! - **Z-03** Between two awaited reads nothing is read: nothing goes elsewhere, nothing is lost, the next await goes
 //!   on.
 //! - **Z-04** The end of the stream is a value, no error, and comes again if it is awaited again.
-//! - **Z-05** Closing a handle ends every future that waits on it with [`Canceled`].
+//! - **Z-05** Closing a handle ends every future that waits on it with [`Canceled`], and so ends one that begins to
+//!   wait afterwards, for data, a connection, a send or a delivery: a loop around an await ends with the same error,
+//!   whenever the close comes. Dropping the loop does the same.
 //! - **Z-06** Dropping a future cancels what can be cancelled without harm (a wait, a read, a sleep, an awaited
 //!   connect) and lets a write or a shutdown go on. The handle stays usable.
 //! - **Z-07** A sleep gives its timer back when it ends, is dropped, or its loop is.
@@ -525,7 +532,9 @@
 //!   turn if an I/O callback spawned it (luv: runs it at once).
 //! - **Z-09** Tasks that are woken in a turn run in it or in the next. One that wakes itself for ever, or whose reads
 //!   and writes are always ready, does not starve timers or I/O: a turn polls so many tasks (256;
-//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready. (But a virtual
+//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready, the parts of a task
+//!   that have wakers of their own included. An executor that holds the thread inside a task gets on all the same, a
+//!   waker without anything behind it is never told to wait, and [`unconstrained`] lifts the limit for one future. (But a virtual
 //!   clock stands still while a task is ready.)
 //! - **Z-10** Wakers may be used and dropped in other threads. Waking a task that has ended does nothing.
 //! - **Z-11** A task keeps the loop running until it ends, whether its [`JoinHandle`] is held or dropped, unless it was
@@ -533,7 +542,8 @@
 //! - **Z-12** A panic of a task reaches its [`JoinHandle`], and the other tasks go on (luv: prints it). If nobody
 //!   joins, it is logged, as is an error that a task of [`go`] returns.
 //! - **Z-13** If two tasks await data of one stream, the second gets [`Misuse::AlreadyReading`], not the data of the
-//!   first.
+//!   first. Any number may await connections of a listener or sends of a notifier: each one that comes is for the task
+//!   that has waited longest, which alone is woken; if its wait is dropped instead, it is for the next one.
 //! - **Z-14** [`block_on`](crate::Loop::block_on) inside a callback or a task of the same loop is refused with
 //!   [`Misuse::NestedRun`].
 //! - **Z-15** Several may wait for the same by the futures-io traits: all of them are woken, and those who find nothing wait
@@ -589,3 +599,4 @@
 //! [`sleep`]: crate::sleep()
 //! [`spawn`]: crate::spawn()
 //! [`timeout`]: crate::timeout()
+//! [`unconstrained`]: crate::unconstrained()

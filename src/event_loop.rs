@@ -9,7 +9,6 @@ mod descriptors;
 mod dispose;
 #[cfg(not(mio_unsupported_force_poll_poll))]
 mod embedding;
-mod guarded;
 mod hook_list;
 mod loop_handle;
 mod mailbox;
@@ -42,14 +41,13 @@ pub(crate) use self::builder::Limits;
 pub(crate) use self::clock::{Clock, NEVER, Nanos, duration_of, saturating_nanos, time_left};
 pub(crate) use self::current::{LoopId, current, with_running};
 pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
-pub(crate) use self::guarded::Guarded;
 pub(crate) use self::hook_list::{HookKey, HookList};
 pub(crate) use self::mailbox::{Item, Mailbox};
 pub(crate) use self::object::{Expire, Object, Readiness, RequestId, Runnable};
 pub(crate) use self::pending::{Job, Pending, PendingQueue};
 pub(crate) use self::poller::Poller;
 pub(crate) use self::registry::{Key, Registry};
-pub(crate) use self::share::{Shares, may_go_on, wake_after_poll};
+pub(crate) use self::share::{Shares, Unbounded, may_go_on, wake_after_poll};
 pub(crate) use self::timer_heap::{TimerHeap, TimerKey};
 
 use self::current::Current;

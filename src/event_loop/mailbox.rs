@@ -95,7 +95,9 @@ impl Mailbox {
         // A read-modify-write, so that whatever was left before it is visible to the loop if it was awake.
         if !self.awake.swap(true, Ordering::SeqCst) {
             let waker = self.waker.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Err(err)) = waker.as_ref().map(mio::Waker::wake) {
+            let woken = waker.as_ref().map(mio::Waker::wake);
+            drop(waker);
+            if let Some(Err(err)) = woken {
                 // Try again with the next item, instead of never.
                 self.awake.store(false, Ordering::SeqCst);
                 error!("the loop could not be woken from another thread: {err}");

@@ -123,14 +123,30 @@ impl LoopInner {
         whose: impl FnOnce() -> (D, &'static Location<'static>),
         callback: impl FnOnce() -> R,
     ) -> R {
-        self.clock.mark_used();
-        let start = self.limits.slow_callback.map(|_| now());
+        let start = self.begin_watch();
         let result = callback();
+        self.end_watch(start, whose);
+        result
+    }
+
+    /// The beginning of a [watch](LoopInner::watch).
+    #[inline]
+    pub(crate) fn begin_watch(&self) -> Option<Instant> {
+        self.clock.mark_used();
+        self.limits.slow_callback.map(|_| now())
+    }
+
+    /// Its end. May run the logger.
+    #[inline]
+    pub(crate) fn end_watch<D: fmt::Display>(
+        &self,
+        start: Option<Instant>,
+        whose: impl FnOnce() -> (D, &'static Location<'static>),
+    ) {
         if let Some(start) = start {
             let (what, place) = whose();
             self.complain_if_slow(start, what, place);
         }
-        result
     }
 
     #[cold]

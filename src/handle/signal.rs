@@ -180,10 +180,9 @@ impl Signal {
     ) -> Poll<io::Result<i32>> {
         let inner = self.event_loop().inner();
         let has_stopped = self.core().is_closing() || self.signum().is_none();
-        if has_stopped && place.take().is_some() {
+        if self.core().is_closing() || has_stopped && place.take().is_some() {
             return Poll::Ready(Err(Canceled.into()));
         }
-        self.core().check_open()?;
         if self.0.has_callback.get() {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use crate::panics::Panics;
+
 /// Holds a boxed callback, `F` being a `dyn FnMut` type.
 pub(crate) struct Slot<F: ?Sized> {
     /// Borrowed while the callback runs.
@@ -99,7 +101,10 @@ impl<F: ?Sized> Drop for EndOfLoan<'_, F> {
     #[inline]
     fn drop(&mut self) {
         if let Some(next) = self.0.next.take() {
-            self.0.change(next.0);
+            // The callback may have panicked, and what it captured may do so, too.
+            let mut panics = Panics::default();
+            panics.catch(|| self.0.change(next.0));
+            panics.go_on();
         }
     }
 }
@@ -173,6 +178,26 @@ mod tests {
         }));
         assert!(catch_unwind(AssertUnwindSafe(|| call(&probe))).is_err());
         assert!(call(&probe));
+    }
+
+    #[test]
+    fn a_callback_that_clears_itself_may_panic_and_panic_again_in_its_drop() {
+        struct PanicsInDrop;
+        impl Drop for PanicsInDrop {
+            fn drop(&mut self) {
+                panic!("in the drop");
+            }
+        }
+        let probe = Probe(Slot::empty());
+        let captured = PanicsInDrop;
+        probe.0.set(Box::new(move |probe| {
+            let _ = &captured;
+            probe.0.clear();
+            panic!("in the call");
+        }));
+        let called = catch_unwind(AssertUnwindSafe(|| call(&probe)));
+        assert_eq!(called.unwrap_err().downcast_ref(), Some(&"in the call"));
+        assert!(!call(&probe));
     }
 
     #[test]

@@ -155,7 +155,7 @@ macro_rules! impl_socket {
                 crate::socket::connections(self)
             }
 
-            /// Waits for the next connection.
+            /// Waits for the next connection. If several tasks wait, each connection is for the one that has waited longest.
             ///
             /// A handle that is bound but not listening starts to listen, with a backlog of 128;
             /// [`listen_only`](Self::listen_only) before it says when and how long. When descriptors run out, waiting clients are
@@ -171,7 +171,8 @@ macro_rules! impl_socket {
             /// system says of a broken listener.
             ///
             /// # Cancel safety
-            /// Dropping the future loses no connection.
+            /// Dropping the future loses no connection: the next task that waits gets it. (One that is kept, but not polled any
+            /// more, keeps the others from the connection that it was woken for, until the next one comes.)
             #[track_caller]
             pub fn accept_next(&self) -> crate::AcceptNext<'_, $handle> {
                 crate::AcceptNext::new(self)

@@ -91,15 +91,16 @@ impl<H: StreamHandle> Stream<H> {
     /// Whether a future may wait for data or go on doing so.
     #[cold]
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
+        if self.core.is_closing() || *wait != 0 && *wait != self.current_wait() {
+            // Closed, or cut off by a connect that failed.
+            let error = self.take_cut_off(mem::take(wait));
+            return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
+        }
         if *wait == 0 {
             self.check_can_read()?;
             let mut outcome = Outcome::default();
             self.stop_awaiting_data(&mut outcome);
             self.tell(outcome);
-        } else if *wait != self.current_wait() {
-            // Cut off, by close or by a connect that failed.
-            let error = self.take_cut_off(mem::take(wait));
-            return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
         }
         Poll::Ready(Ok(()))
     }

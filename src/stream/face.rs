@@ -339,7 +339,8 @@ macro_rules! impl_stream {
             /// # Errors
             /// As [`read_start`](Self::read_start), which includes that somebody reads already, by a callback or a future
             /// ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)); a read error, once;
-            /// [`Canceled`](crate::Canceled) when the handle is closed; the connect's error when the connect fails that it waits for.
+            /// [`Canceled`](crate::Canceled) when the handle is closed, before or meanwhile; the connect's error when the connect
+            /// fails that it waits for.
             ///
             /// # Cancel safety
             /// Dropping the future loses nothing: what arrives stays with the system.

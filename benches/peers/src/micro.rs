@@ -7,6 +7,7 @@ mod tasks;
 mod threads;
 pub mod timers;
 mod turns;
+pub mod waiters;
 
 use std::future::Future;
 use std::thread;

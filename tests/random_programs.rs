@@ -16,6 +16,8 @@ mod support;
 
 #[path = "random_programs/futures.rs"]
 mod futures;
+#[path = "random_programs/known.rs"]
+mod known;
 #[path = "random_programs/life.rs"]
 mod life;
 #[path = "random_programs/perform.rs"]

@@ -13,10 +13,11 @@ use std::time::Duration;
 use luvio::{Builder, Loop, LoopHandle, Misuse, Prepare, RunMode, Timer};
 
 use super::futures::task;
+use super::known;
 use super::perform::perform;
 use super::program::{Code, HELD, Mode, Program, SLOTS, Setting};
 use super::world::{
-    World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless, hold, is_gone, is_planned, put,
+    Quiet, World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless, hold, is_gone, is_planned, put,
     running, script, take, try_world, world,
 };
 
@@ -65,6 +66,7 @@ impl log::Log for Logger {
     fn log(&self, record: &log::Record<'_>) {
         drop(record.args().to_string());
         let logger = try_world(|world| world.logger);
+        let _quiet = Quiet::when(known::LOGGER_KEEPS_TASK);
         script(logger.unwrap_or(0), None);
     }
 

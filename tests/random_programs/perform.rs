@@ -17,17 +17,19 @@ use luvio::Signal;
 use luvio::{Check, Idle, Notifier, Prepare, Request, Tcp, Timer};
 
 use super::futures::{awaiting, task};
+use super::known;
 use super::life;
 use super::program::{Action, Code, IDLE, NOTIFIER, PREPARE, CHECK, SIGNAL, TCPS, TIMER, To, Use, ME};
 use super::support;
 use super::world::{
-    Item, HeldCanceler, HeldFuture, HeldRequest, Holder, It, Sock, Token, WriteId, api, called, check_gone,
+    Item, HeldCanceler, HeldFuture, HeldRequest, Holder, It, Quiet, Sock, Token, WriteId, api, called, check_gone,
     event, fail, fail_unless, get, hold, is_gone, panic_on_purpose, put, received, script, sock, spend, take, try_world,
     world, write_canceled, write_cut, write_ended,
 };
 
 pub fn perform(action: Action) {
-    if !spend() {
+    let polls = matches!(action, Action::Await { .. } | Action::Poll { .. });
+    if !spend() || known::AWAITED_IN_RELEASE && polls && world(|world| world.in_waker > 0) {
         return;
     }
     match action {
@@ -226,7 +228,8 @@ fn post(l: u8, code: Code, elsewhere: bool) {
             token.call();
             script(code.body, None);
         });
-        if posted.is_ok() == was_gone {
+        let is_disposing = try_world(|world| world.disposing > 0) == Some(true);
+        if posted.is_ok() == was_gone && !(known::POST_WHILE_DISPOSING && is_disposing) {
             fail("post says the wrong thing of its loop");
         }
     });
@@ -669,6 +672,14 @@ struct ScriptWaker {
     _token: Token,
 }
 
+struct InWaker;
+
+impl Drop for InWaker {
+    fn drop(&mut self) {
+        world(|world| world.in_waker -= 1);
+    }
+}
+
 impl Wake for ScriptWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -677,7 +688,11 @@ impl Wake for ScriptWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, SeqCst) {
             // In another thread there is nothing that it could do.
-            try_world(|_| ()).map(|()| script(self.body, None));
+            if try_world(|world| world.in_waker += 1).is_some() {
+                let _in_waker = InWaker;
+                let _quiet = Quiet::when(known::WAKER_KEEPS_OTHERS);
+                script(self.body, None);
+            }
         }
     }
 }

@@ -16,8 +16,12 @@ pub const WAKER_KEEPS_OTHERS: bool = true;
 /// (`event_loop.rs`, closing phase).
 pub const CLOSED_STAYS_ALIVE: bool = true;
 
-/// A waker that awaits again while the close of its stream wakes it is never woken (`stream.rs`, release).
+/// A waker, or its destructor, that awaits again while the close of its stream wakes it is never woken (`stream.rs`,
+/// release).
 pub const AWAITED_IN_RELEASE: bool = true;
 
 /// A waker that posts while its loop is dropped is told that this was fine (`event_loop/dispose.rs`).
 pub const POST_WHILE_DISPOSING: bool = true;
+
+/// Of several tasks that wait for one stream by the futures-io traits, only the last is woken (`stream/poll_io.rs`).
+pub const ONE_WAITER_BY_TRAIT: bool = true;

@@ -22,7 +22,7 @@ use super::life;
 use super::program::{Action, Code, IDLE, NOTIFIER, PREPARE, CHECK, SIGNAL, TCPS, TIMER, To, Use, ME};
 use super::support;
 use super::world::{
-    Item, HeldCanceler, HeldFuture, HeldRequest, Holder, It, Quiet, Sock, Token, WriteId, api, called, check_gone,
+    Item, HeldCanceler, HeldFuture, HeldRequest, Holder, InWaker, It, Quiet, Sock, Token, WriteId, api, called, check_gone,
     event, fail, fail_unless, get, hold, is_gone, panic_on_purpose, put, received, script, sock, spend, take, try_world,
     world, write_canceled, write_cut, write_ended,
 };
@@ -672,14 +672,6 @@ struct ScriptWaker {
     _token: Token,
 }
 
-struct InWaker;
-
-impl Drop for InWaker {
-    fn drop(&mut self) {
-        world(|world| world.in_waker -= 1);
-    }
-}
-
 impl Wake for ScriptWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -687,9 +679,7 @@ impl Wake for ScriptWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, SeqCst) {
-            // In another thread there is nothing that it could do.
-            if try_world(|world| world.in_waker += 1).is_some() {
-                let _in_waker = InWaker;
+            if let Some(_in_waker) = InWaker::enter() {
                 let _quiet = Quiet::when(known::WAKER_KEEPS_OTHERS);
                 script(self.body, None);
             }

@@ -162,6 +162,7 @@ impl Drop for Token {
         let is_waker = known::WAKER_KEEPS_OTHERS && self.count.what == "a waker";
         let is_payload = known::PAYLOAD_KEEPS_TASK && self.count.what == "a panic's payload";
         let _quiet = Quiet::when(is_callback && CALLS.get() == 0 || is_waker || is_payload);
+        let _in_waker = (self.count.what == "a waker").then(InWaker::enter).flatten();
         script(self.end, None);
     }
 }
@@ -235,6 +236,8 @@ pub struct World {
     counts: Vec<Arc<Count>>,
     /// How many tasks wait for something that ends with a handle.
     pub waiting: usize,
+    /// How many futures wait by the futures-io traits.
+    pub by_trait: usize,
     /// The program is over: what waits for the program only, ends.
     pub ending: bool,
     pub enders: Vec<Waker>,
@@ -314,6 +317,22 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         try_world(|world| world.quiet -= u32::from(self.0));
+    }
+}
+
+/// The time in which a waker of the program runs, or its destructor.
+pub struct InWaker(());
+
+impl InWaker {
+    /// `None` in other threads, where there is nothing that it could do.
+    pub fn enter() -> Option<InWaker> {
+        try_world(|world| world.in_waker += 1).map(InWaker)
+    }
+}
+
+impl Drop for InWaker {
+    fn drop(&mut self) {
+        world(|world| world.in_waker -= 1);
     }
 }
 

@@ -38,9 +38,11 @@ use program::Program;
 use support::{child, is_child};
 
 /// So many programs run without being asked, half of them with fixed seeds, half with new ones.
-const PROGRAMS: u64 = 400;
+const PROGRAMS: u64 = 2_000;
 /// A program that takes longer hangs. Usual are a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for one that is being made smaller.
+const LESS_PATIENCE: Duration = Duration::from_secs(2);
 /// So long a program is made smaller.
 const SHRINKING: Duration = Duration::from_secs(60);
 
@@ -129,14 +131,14 @@ fn try_programs(first: u64, count: u64) {
     while from < first + count {
         // Not all in one process, so that an environment with a limit per process does.
         let some = (first + count - from).min(2_000);
-        if let Some(failure) = run_child(&format!("{from}+{some}")) {
+        if let Some(failure) = run_child(&format!("{from}+{some}"), PATIENCE) {
             report(&failure);
         }
         from += some;
     }
 }
 
-fn run_child(what: &str) -> Option<Failure> {
+fn run_child(what: &str, patience: Duration) -> Option<Failure> {
     let mut command = child(TEST, "");
     let mut process = command
         .env(TO_RUN, what)
@@ -157,7 +159,7 @@ fn run_child(what: &str) -> Option<Failure> {
     });
     let (mut seed, mut failure, mut is_done) = (0, None, false);
     loop {
-        match lines.recv_timeout(PATIENCE) {
+        match lines.recv_timeout(patience) {
             Ok(line) => {
                 // The test harness may have begun the line.
                 let Some((_, told)) = line.split_once('@') else { continue };
@@ -201,7 +203,7 @@ fn report(failure: &Failure) {
         while at < kept.len() && Instant::now() < deadline {
             let without: Vec<usize> = [&kept[..at], &kept[(at + size).min(kept.len())..]].concat();
             let list: Vec<String> = without.iter().map(ToString::to_string).collect();
-            match run_child(&format!("{seed}:{}", list.join(","))) {
+            match run_child(&format!("{seed}:{}", list.join(",")), LESS_PATIENCE) {
                 Some(smaller) if smaller.kind() == failure.kind() => {
                     text = smaller.text;
                     kept = without;

@@ -12,8 +12,8 @@ use super::known;
 use super::perform::{micros, perform, start_connect, start_write};
 use super::program::{Action, Code, Op};
 use super::world::{
-    Holder, It, Item, Sock, api, fail_unless, get, hold, put, received, script, sock, spend,
-    take, world, write_cut, write_ended,
+    Holder, It, Item, Sock, api, fail_unless, get, hold, put, received, script, sock, spend, take,
+    world, write_ended,
 };
 
 impl Op {
@@ -21,7 +21,13 @@ impl Op {
     pub fn ends_with_its_handle(self) -> bool {
         !matches!(
             self,
-            Op::Sleep(_) | Op::Tick(_) | Op::Yield | Op::Park(_) | Op::Callback(..) | Op::Join(_) | Op::Request(_)
+            Op::Sleep(_)
+                | Op::Tick(_)
+                | Op::Yield
+                | Op::Park(_)
+                | Op::Callback(..)
+                | Op::Join(_)
+                | Op::Request(_)
         )
     }
 }
@@ -150,7 +156,7 @@ async fn wait_for(op: Op) {
             }
         }
         #[cfg(not(feature = "signal"))]
-        Op::Delivered(_) => {}
+        Op::Delivered(h) => drop(get(h)),
         Op::Sleep(delay) => {
             if is_running() {
                 let (begin, delay) = (Instant::now(), micros(delay));
@@ -243,6 +249,7 @@ async fn one_by_trait(operation: impl Future<Output = ()>) {
 mod by_trait {
     use std::pin::Pin;
 
+    use super::super::world::write_cut;
     use super::*;
     use futures::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -262,10 +269,13 @@ mod by_trait {
                 let (write, data) = sock.new_write(len as usize);
                 let mut stream = &sock.tcp;
                 let polled = Pin::new(&mut stream).poll_write(context, &data);
-                write_cut(write, match &polled {
-                    Poll::Ready(Ok(length)) => *length,
-                    _ => 0,
-                });
+                write_cut(
+                    write,
+                    match &polled {
+                        Poll::Ready(Ok(length)) => *length,
+                        _ => 0,
+                    },
+                );
                 polled
             }));
             let _ = sent.as_mut().await;

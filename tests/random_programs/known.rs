@@ -25,3 +25,7 @@ pub const POST_WHILE_DISPOSING: bool = true;
 
 /// Of several tasks that wait for one stream by the futures-io traits, only the last is woken (`stream/poll_io.rs`).
 pub const ONE_WAITER_BY_TRAIT: bool = true;
+
+/// A connect or listen in the destructor of a read callback, run by a connect that fails, loses its requests or itself
+/// (`stream/connecting.rs`).
+pub const CONNECT_IN_FAILED_CONNECT: bool = true;

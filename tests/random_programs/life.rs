@@ -17,8 +17,8 @@ use super::known;
 use super::perform::perform;
 use super::program::{Code, HELD, Mode, Program, SLOTS, Setting};
 use super::world::{
-    Quiet, World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless, hold, is_gone, is_planned, put,
-    running, script, take, try_world, world,
+    Quiet, World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless,
+    hold, is_gone, is_planned, put, running, script, take, try_world, world,
 };
 
 /// So many actions one program does in all.
@@ -133,11 +133,11 @@ fn builder_of(settings: &[Setting]) -> Builder {
 }
 
 fn logger_of(settings: &[Setting]) -> u8 {
-    let scripts = settings.iter().filter_map(|setting| match setting {
+    let mut scripts = settings.iter().filter_map(|setting| match setting {
         Setting::Logger(script) => Some(*script),
         _ => None,
     });
-    scripts.last().unwrap_or(0)
+    scripts.next_back().unwrap_or(0)
 }
 
 #[cfg(target_os = "linux")]
@@ -330,7 +330,9 @@ fn wind_down() {
     }
     (0..2).for_each(turn_until_quiet);
     let waiting = world(|world| world.waiting);
-    fail_unless(waiting == 0, || format!("{waiting} tasks wait for handles that are closed (Z-05)"));
+    fail_unless(waiting == 0, || {
+        format!("{waiting} tasks wait for handles that are closed (Z-05)")
+    });
     (0..HELD).for_each(check_held);
     let enders = world(|world| {
         world.ending = true;
@@ -373,7 +375,9 @@ fn check_held(s: u8) {
         let is_over = held.request.is_finished();
         let polled = std::pin::Pin::new(&mut held.request);
         let polled = std::future::Future::poll(polled, &mut Context::from_waker(Waker::noop()));
-        fail_unless(is_over && polled.is_ready(), || "a request has not ended with its handle".into());
+        fail_unless(is_over && polled.is_ready(), || {
+            "a request has not ended with its handle".into()
+        });
     }
     if let Some(mut held) = take(s, |world| &mut world.futures) {
         let was_woken = held.woken.load(SeqCst);
@@ -384,7 +388,9 @@ fn check_held(s: u8) {
             let mut polled = Poll::Pending;
             let context = &mut Context::from_waker(Waker::noop());
             catch(|| polled = held.future.as_mut().poll(context));
-            fail_unless(polled.is_ready(), || "a future has not ended with its handle (Z-05)".into());
+            fail_unless(polled.is_ready(), || {
+                "a future has not ended with its handle (Z-05)".into()
+            });
         }
         catch(|| drop(held));
     }

@@ -19,17 +19,18 @@ use luvio::{Check, Idle, Notifier, Prepare, Request, Tcp, Timer};
 use super::futures::{awaiting, task};
 use super::known;
 use super::life;
-use super::program::{Action, Code, IDLE, NOTIFIER, PREPARE, CHECK, SIGNAL, TCPS, TIMER, To, Use, ME};
+use super::program::{
+    Action, CHECK, Code, IDLE, ME, NOTIFIER, PREPARE, SIGNAL, TCPS, TIMER, To, Use,
+};
 use super::support;
 use super::world::{
-    Item, HeldCanceler, HeldFuture, HeldRequest, Holder, InWaker, It, Quiet, Sock, Token, WriteId, api, called, check_gone,
-    event, fail, fail_unless, get, hold, is_gone, panic_on_purpose, put, received, script, sock, spend, take, try_world,
-    world, write_canceled, write_cut, write_ended,
+    HeldCanceler, HeldFuture, HeldRequest, Holder, InWaker, It, Item, Quiet, Sock, Token, WriteId,
+    api, called, check_gone, event, fail, fail_unless, get, hold, is_gone, panic_on_purpose, put,
+    received, script, sock, spend, take, try_world, world, write_canceled, write_cut, write_ended,
 };
 
 pub fn perform(action: Action) {
-    let polls = matches!(action, Action::Await { .. } | Action::Poll { .. });
-    if !spend() || known::AWAITED_IN_RELEASE && polls && world(|world| world.in_waker > 0) {
+    if !spend() || is_known(action) {
         return;
     }
     match action {
@@ -146,7 +147,9 @@ pub fn perform(action: Action) {
             api(|| handle(l).go(future));
         }
         Action::Abort { s } => with_task(s, |task| task.abort()),
-        Action::RefTask { s, on } => with_task(s, |task| if on { task.ref_() } else { task.unref() }),
+        Action::RefTask { s, on } => {
+            with_task(s, |task| if on { task.ref_() } else { task.unref() });
+        }
         Action::ForgetTask { s } => hold(s, None, |world| &mut world.tasks),
         Action::Wake { s, elsewhere } => {
             if let Some(waker) = world(|world| world.wakers[usize::from(s)].clone()) {
@@ -170,6 +173,15 @@ pub fn perform(action: Action) {
         Action::Poll { s, waker } => poll_by_hand(s, waker),
         Action::ForgetFuture { s } => hold(s, None, |world| &mut world.futures),
     }
+}
+
+/// True if this is known to go wrong here.
+fn is_known(action: Action) -> bool {
+    let polls = matches!(action, Action::Await { .. } | Action::Poll { .. });
+    let connects = matches!(action, Action::Connect { .. } | Action::Listen { .. });
+    let (in_waker, in_reader) = world(|world| (world.in_waker > 0, world.in_reader > 0));
+    known::AWAITED_IN_RELEASE && polls && in_waker
+        || known::CONNECT_IN_FAILED_CONNECT && (polls || connects) && in_reader
 }
 
 fn handle(l: u8) -> luvio::LoopHandle {
@@ -284,7 +296,8 @@ fn ask(h: u8) {
         fail_unless(!(active && shown.is_closing()), || "active and closing (H-02)".into());
         match &item.it {
             It::Tcp(tcp, _) => {
-                let _ = (tcp.local_addr(), tcp.peer_addr(), tcp.write_queue_size(), tcp.needs_drain());
+                let _ =
+                    (tcp.local_addr(), tcp.peer_addr(), tcp.write_queue_size(), tcp.needs_drain());
                 let _ = (tcp.is_readable(), tcp.is_writable(), tcp.fileno());
             }
             It::Timer(timer, _) => drop((timer.due_in(), timer.repeat())),
@@ -394,7 +407,9 @@ fn start_signal(h: u8, second: bool, once: bool, only: bool, code: Code) {
         let callback = move |signal: &Signal, caught: i32| {
             event("a signal's callback", l, signal, &holder);
             fail_unless(caught == signum, || "a signal's callback got another signal".into());
-            fail_unless(signal.is_active() != once, || "a one-shot is active in its callback".into());
+            fail_unless(signal.is_active() != once, || {
+                "a one-shot is active in its callback".into()
+            });
             script(code.body, Some(Item { l, it: It::Signal(signal.clone()) }));
         };
         match once {
@@ -619,10 +634,14 @@ fn use_request(
         Use::Keep(s) => {
             hold(s, Some(HeldRequest { l: item.l, request, write }), |world| &mut world.requests);
         }
-        Use::Hand(s) => by_hand(s, true, Box::pin(async move {
-            let result = request.await;
-            write_ended(write, &result);
-        })),
+        Use::Hand(s) => by_hand(
+            s,
+            true,
+            Box::pin(async move {
+                let result = request.await;
+                write_ended(write, &result);
+            }),
+        ),
     }
 }
 
@@ -698,4 +717,3 @@ pub fn poll_by_hand(s: u8, code: Code) {
         hold(s, Some(held), |world| &mut world.futures);
     }
 }
-

@@ -83,68 +83,236 @@ pub enum Op {
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
     // ---- the loop
-    Run { l: u8, mode: Mode },
-    BlockOn { l: u8, script: u8 },
-    Stop { l: u8 },
-    UpdateTime { l: u8 },
-    Walk { l: u8, close: bool },
-    Defer { l: u8, code: Code },
-    Post { l: u8, code: Code, elsewhere: bool },
-    DropLoop { l: u8 },
-    Panic { payload_end: u8 },
+    Run {
+        l: u8,
+        mode: Mode,
+    },
+    BlockOn {
+        l: u8,
+        script: u8,
+    },
+    Stop {
+        l: u8,
+    },
+    UpdateTime {
+        l: u8,
+    },
+    Walk {
+        l: u8,
+        close: bool,
+    },
+    Defer {
+        l: u8,
+        code: Code,
+    },
+    Post {
+        l: u8,
+        code: Code,
+        elsewhere: bool,
+    },
+    DropLoop {
+        l: u8,
+    },
+    Panic {
+        payload_end: u8,
+    },
     // ---- any handle
-    Make { h: u8, l: u8, code: Code, bare: bool },
-    Close { h: u8, then: Use },
-    Ref { h: u8, on: bool },
-    Forget { h: u8 },
-    Ask { h: u8 },
-    Stop_ { h: u8 },
+    Make {
+        h: u8,
+        l: u8,
+        code: Code,
+        bare: bool,
+    },
+    Close {
+        h: u8,
+        then: Use,
+    },
+    Ref {
+        h: u8,
+        on: bool,
+    },
+    Forget {
+        h: u8,
+    },
+    Ask {
+        h: u8,
+    },
+    Stop_ {
+        h: u8,
+    },
     // ---- one kind
-    StartTimer { h: u8, delay: u32, repeat: u32, code: Code },
-    After { h: u8, l: u8, delay: u32, code: Code },
-    Again { h: u8 },
-    SetRepeat { h: u8, repeat: u32 },
-    StartHook { h: u8, code: Code },
-    StartSignal { h: u8, second: bool, once: bool, only: bool, code: Code },
-    Raise { second: bool },
-    Send { h: u8, elsewhere: bool },
+    StartTimer {
+        h: u8,
+        delay: u32,
+        repeat: u32,
+        code: Code,
+    },
+    After {
+        h: u8,
+        l: u8,
+        delay: u32,
+        code: Code,
+    },
+    Again {
+        h: u8,
+    },
+    SetRepeat {
+        h: u8,
+        repeat: u32,
+    },
+    StartHook {
+        h: u8,
+        code: Code,
+    },
+    StartSignal {
+        h: u8,
+        second: bool,
+        once: bool,
+        only: bool,
+        code: Code,
+    },
+    Raise {
+        second: bool,
+    },
+    Send {
+        h: u8,
+        elsewhere: bool,
+    },
     // ---- streams
-    OpenPair { a: u8, b: u8, l: u8, small: bool },
-    Pair { server: u8, a: u8, b: u8 },
-    Bind { h: u8 },
-    Listen { h: u8, code: Code, only: bool },
-    Accept { h: u8, into: u8 },
-    Connect { h: u8, to: To, limit: Option<u32>, then: Use },
-    ReadStart { h: u8, code: Code },
-    ReadStop { h: u8 },
-    Write { h: u8, len: u32, pieces: u8, then: Use },
-    TryWrite { h: u8, len: u32 },
-    Shutdown { h: u8, then: Use },
-    Finish { h: u8, then: Use },
-    CloseReset { h: u8, then: Use },
-    Drained { h: u8, then: Use },
-    HighWater { h: u8, bytes: u32 },
-    Shrink { h: u8 },
+    OpenPair {
+        a: u8,
+        b: u8,
+        l: u8,
+        small: bool,
+    },
+    Pair {
+        server: u8,
+        a: u8,
+        b: u8,
+    },
+    Bind {
+        h: u8,
+    },
+    Listen {
+        h: u8,
+        code: Code,
+        only: bool,
+    },
+    Accept {
+        h: u8,
+        into: u8,
+    },
+    Connect {
+        h: u8,
+        to: To,
+        limit: Option<u32>,
+        then: Use,
+    },
+    ReadStart {
+        h: u8,
+        code: Code,
+    },
+    ReadStop {
+        h: u8,
+    },
+    Write {
+        h: u8,
+        len: u32,
+        pieces: u8,
+        then: Use,
+    },
+    TryWrite {
+        h: u8,
+        len: u32,
+    },
+    Shutdown {
+        h: u8,
+        then: Use,
+    },
+    Finish {
+        h: u8,
+        then: Use,
+    },
+    CloseReset {
+        h: u8,
+        then: Use,
+    },
+    Drained {
+        h: u8,
+        then: Use,
+    },
+    HighWater {
+        h: u8,
+        bytes: u32,
+    },
+    Shrink {
+        h: u8,
+    },
     // ---- requests
-    Cancel { s: u8 },
-    CancelThen { s: u8 },
-    Then { s: u8, code: Code },
-    ForgetRequest { s: u8 },
+    Cancel {
+        s: u8,
+    },
+    CancelThen {
+        s: u8,
+    },
+    Then {
+        s: u8,
+        code: Code,
+    },
+    ForgetRequest {
+        s: u8,
+    },
     // ---- tasks, wakers
-    Spawn { l: u8, code: Code, s: u8 },
-    Go { l: u8, code: Code },
-    Abort { s: u8 },
-    RefTask { s: u8, on: bool },
-    ForgetTask { s: u8 },
-    Wake { s: u8, elsewhere: bool },
-    ForgetWaker { s: u8 },
-    Resume { s: u8 },
-    ForgetResume { s: u8 },
+    Spawn {
+        l: u8,
+        code: Code,
+        s: u8,
+    },
+    Go {
+        l: u8,
+        code: Code,
+    },
+    Abort {
+        s: u8,
+    },
+    RefTask {
+        s: u8,
+        on: bool,
+    },
+    ForgetTask {
+        s: u8,
+    },
+    Wake {
+        s: u8,
+        elsewhere: bool,
+    },
+    ForgetWaker {
+        s: u8,
+    },
+    Resume {
+        s: u8,
+    },
+    ForgetResume {
+        s: u8,
+    },
     /// In a task: awaits. Elsewhere: makes a future of it and polls it by hand, with a waker that is this code.
-    Await { op: Op, limit: Option<u32>, s: u8, waker: Code },
-    MakeFuture { s: u8, code: Code },
-    Poll { s: u8, waker: Code },
-    ForgetFuture { s: u8 },
+    Await {
+        op: Op,
+        limit: Option<u32>,
+        s: u8,
+        waker: Code,
+    },
+    MakeFuture {
+        s: u8,
+        code: Code,
+    },
+    Poll {
+        s: u8,
+        waker: Code,
+    },
+    ForgetFuture {
+        s: u8,
+    },
 }
 
 /// What is not as usual about the loop.
@@ -214,17 +382,25 @@ struct Draw {
     /// How often each group of actions is drawn, chosen anew for each program: one in which everything happens a little
     /// gets nowhere.
     weights: [u64; GROUPS],
+    /// The stream that most of it is about.
+    favourite: u8,
 }
 
 const GROUPS: usize = 14;
 
 impl Draw {
     fn new(seed: u64) -> Draw {
-        let mut draw = Draw { state: seed ^ 0x9e37_79b9_7f4a_7c15, scripts: 1, weights: [1; GROUPS] };
+        let mut draw = Draw {
+            state: seed ^ 0x9e37_79b9_7f4a_7c15,
+            scripts: 1,
+            weights: [1; GROUPS],
+            favourite: 0,
+        };
         for _ in 0..8 {
             draw.next();
         }
         draw.scripts = 3 + draw.below(7);
+        draw.favourite = draw.below(TCPS.into()) as u8;
         for group in 0..GROUPS {
             draw.weights[group] = draw.of([0, 1, 1, 4, 8]);
         }
@@ -286,6 +462,9 @@ impl Draw {
             if self.one_in(4) {
                 actions.push(self.run());
             }
+            if self.one_in(20) {
+                actions.extend(self.connect_with_all_that_waits());
+            }
         }
         if self.one_in(3) {
             let at = self.below(actions.len() as u64) as usize;
@@ -293,6 +472,19 @@ impl Draw {
         }
         actions.push(self.run());
         actions
+    }
+
+    /// A connect on which everything waits that can.
+    fn connect_with_all_that_waits(&mut self) -> Vec<Action> {
+        let h = self.tcp();
+        let (to, code) = (self.to(), self.code());
+        vec![
+            Action::Make { h, l: 0, code, bare: false },
+            Action::Connect { h, to, limit: self.limit(), then: self.use_() },
+            Action::ReadStart { h, code: self.code() },
+            Action::Write { h, len: self.len(), pieces: 1, then: self.use_() },
+            Action::Shutdown { h, then: self.use_() },
+        ]
     }
 
     fn script(&mut self) -> Vec<Action> {
@@ -342,7 +534,7 @@ impl Draw {
     }
 
     fn tcp(&mut self) -> u8 {
-        self.below(TCPS.into()) as u8
+        if self.one_in(2) { self.favourite } else { self.below(TCPS.into()) as u8 }
     }
 
     fn tcp_or_me(&mut self) -> u8 {
@@ -380,9 +572,9 @@ impl Draw {
     }
 
     fn to(&mut self) -> To {
-        match self.below(6) {
-            0 => To::Refusing,
-            1 => To::Silent,
+        match self.below(7) {
+            0 | 1 => To::Refusing,
+            2 => To::Silent,
             _ => To::Slot(self.tcp()),
         }
     }
@@ -422,7 +614,9 @@ impl Draw {
     fn about_timers(&mut self) -> Action {
         let (h, code) = (self.timer(), self.code());
         match self.below(8) {
-            0 => Action::Make { h: TIMER + self.below(2) as u8, l: self.loop_(), code, bare: false },
+            0 => {
+                Action::Make { h: TIMER + self.below(2) as u8, l: self.loop_(), code, bare: false }
+            }
             1 | 2 => Action::After { h, l: self.loop_(), delay: self.micros(), code },
             3 => Action::Stop_ { h },
             4 => Action::Again { h },
@@ -469,8 +663,15 @@ impl Draw {
     fn about_connecting(&mut self) -> Action {
         let h = self.tcp_or_me();
         match self.below(13) {
-            0 | 1 => Action::Make { h: self.tcp(), l: self.loop_(), code: self.code(), bare: false },
-            2 => Action::OpenPair { a: self.tcp(), b: self.tcp(), l: self.loop_(), small: self.one_in(2) },
+            0 | 1 => {
+                Action::Make { h: self.tcp(), l: self.loop_(), code: self.code(), bare: false }
+            }
+            2 => Action::OpenPair {
+                a: self.tcp(),
+                b: self.tcp(),
+                l: self.loop_(),
+                small: self.one_in(2),
+            },
             3 | 4 => Action::Pair { server: self.tcp(), a: self.tcp(), b: self.tcp() },
             5 => Action::Bind { h },
             6 | 7 => Action::Listen { h, code: self.code(), only: self.one_in(3) },
@@ -488,8 +689,10 @@ impl Draw {
         match self.below(12) {
             0 | 1 => Action::ReadStart { h, code: self.code() },
             2 => Action::ReadStop { h },
-            3 | 4 | 5 => Action::Write { h, len: self.len(), pieces: 1, then: self.use_() },
-            6 => Action::Write { h, len: self.len(), pieces: self.below(4) as u8, then: self.use_() },
+            3..=5 => Action::Write { h, len: self.len(), pieces: 1, then: self.use_() },
+            6 => {
+                Action::Write { h, len: self.len(), pieces: self.below(4) as u8, then: self.use_() }
+            }
             7 => Action::TryWrite { h, len: self.len() },
             8 => Action::Drained { h, then: self.use_() },
             9 => match self.below(2) {
@@ -536,7 +739,7 @@ impl Draw {
     fn about_tasks(&mut self) -> Action {
         let (s, l, code) = (self.held(), self.loop_(), self.code());
         match self.below(10) {
-            0 | 1 | 2 => Action::Spawn { l, code, s },
+            0..=2 => Action::Spawn { l, code, s },
             3 => Action::Go { l, code },
             4 => Action::Abort { s },
             5 => Action::RefTask { s, on: self.one_in(3) },
@@ -552,7 +755,7 @@ impl Draw {
         let (s, waker) = (self.held(), self.code());
         match self.below(9) {
             0 => Action::MakeFuture { s, code: self.code() },
-            1 | 2 | 3 => Action::Poll { s, waker },
+            1..=3 => Action::Poll { s, waker },
             4 => Action::ForgetFuture { s },
             5 => Action::Wake { s, elsewhere: self.one_in(4) },
             6 => self.of([

@@ -21,8 +21,8 @@ use std::time::Duration;
 #[cfg(feature = "signal")]
 use luvio::Signal;
 use luvio::{
-    Canceler, Check, Handle, Idle, JoinHandle, Loop, LoopHandle, Misuse, Notifier, Prepare, Request, Resume,
-    Tcp, Timer, is_canceled,
+    Canceler, Check, Handle, Idle, JoinHandle, Loop, LoopHandle, Misuse, Notifier, Prepare,
+    Request, Resume, Tcp, Timer, is_canceled,
 };
 
 use super::known;
@@ -162,6 +162,7 @@ impl Drop for Token {
         let is_waker = known::WAKER_KEEPS_OTHERS && self.count.what == "a waker";
         let is_payload = known::PAYLOAD_KEEPS_TASK && self.count.what == "a panic's payload";
         let _quiet = Quiet::when(is_callback && CALLS.get() == 0 || is_waker || is_payload);
+        let _in_reader = InReader::when(self.count.what == "a read callback");
         let _in_waker = (self.count.what == "a waker").then(InWaker::enter).flatten();
         script(self.end, None);
     }
@@ -223,6 +224,7 @@ pub struct World {
     pub disposing: u32,
     quiet: u32,
     pub in_waker: u32,
+    pub in_reader: u32,
     pub running: [bool; 2],
     pub turns: [u32; 2],
     pub slots: [Option<Item>; SLOTS as usize],
@@ -320,6 +322,22 @@ impl Drop for Quiet {
     }
 }
 
+/// The time in which the destructor of a read callback runs.
+struct InReader(bool);
+
+impl InReader {
+    fn when(in_reader: bool) -> InReader {
+        try_world(|world| world.in_reader += u32::from(in_reader));
+        InReader(in_reader)
+    }
+}
+
+impl Drop for InReader {
+    fn drop(&mut self) {
+        try_world(|world| world.in_reader -= u32::from(self.0));
+    }
+}
+
 /// The time in which a waker of the program runs, or its destructor.
 pub struct InWaker(());
 
@@ -376,9 +394,8 @@ pub fn spend() -> bool {
 pub struct Planned(#[allow(dead_code)] Token);
 
 pub fn panic_on_purpose(end: u8) {
-    let is_quiet = world(|world| {
-        world.quiet > 0 || known::PANIC_STOPS_DISPOSE && world.disposing > 0
-    });
+    let is_quiet =
+        world(|world| world.quiet > 0 || known::PANIC_STOPS_DISPOSE && world.disposing > 0);
     if !is_quiet && !thread::panicking() {
         let token = Token::new("a panic's payload", 0, true, Code { body: 0, end, keeps: false });
         std::panic::panic_any(Planned(token));
@@ -554,7 +571,7 @@ pub fn write_cut(write: Option<WriteId>, len: usize) {
 pub fn received(conn: Option<usize>, data: &[u8]) {
     let Some(conn) = conn else { return };
     let wrong = world(|world| {
-        let Some(peer) = world.conns[conn].peer else { return None };
+        let peer = world.conns[conn].peer?;
         let (mut write, mut at) = world.conns[conn].read;
         world.conns[conn].read_all |= data.is_empty();
         for &byte in data {
@@ -618,7 +635,9 @@ pub fn check_counts() {
     for count in &counts {
         let (calls, drops) = (count.calls.load(SeqCst), count.drops.load(SeqCst));
         let what = count.what;
-        fail_unless(drops == 1, || format!("{what} was dropped {drops} times (and called {calls})"));
+        fail_unless(drops == 1, || {
+            format!("{what} was dropped {drops} times (and called {calls})")
+        });
         let has_to_be = count.must_be_called.load(SeqCst) && !is_gone(count.l);
         fail_unless(calls > 0 || !has_to_be, || format!("{what} was never called"));
     }

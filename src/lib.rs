@@ -154,6 +154,8 @@ compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue ca
 mod addr;
 pub mod behaviour;
 pub mod coroutine;
+#[cfg(feature = "udp")]
+mod datagram;
 mod error;
 mod event_loop;
 mod handle;
@@ -165,6 +167,8 @@ mod task;
 
 pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
+#[cfg(feature = "udp")]
+pub use self::datagram::Datagram;
 pub use self::error::{Canceled, Misuse, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, Loop, LoopHandle, PostError, Remote, RunMode,
@@ -175,6 +179,8 @@ pub use self::handle::notifier::{Notifier, NotifierSender};
 pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
+#[cfg(feature = "udp")]
+pub use self::handle::udp::{Interface, Udp};
 pub use self::handle::{Handle, Kind};
 #[cfg(all(feature = "futures", feature = "signal"))]
 pub use self::io::Deliveries;
@@ -188,6 +194,8 @@ pub use self::task::{
     ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go, interval, sleep,
     sleep_until, spawn, timeout, yield_now,
 };
+#[cfg(feature = "udp")]
+pub use self::task::{RecvOnce, RecvWith};
 
 /// The blocks of README.md, compiled and run as doc tests.
 #[cfg(doctest)]

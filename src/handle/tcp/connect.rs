@@ -11,6 +11,7 @@ use super::{Tcp, TcpInner};
 use crate::addr::IntoAddr;
 use crate::error::Misuse;
 use crate::event_loop::{Expire, saturating_nanos};
+use crate::handle::socket::to_this_host;
 use crate::request::{Origin, Request};
 
 impl Tcp {
@@ -96,15 +97,4 @@ impl Expire for ConnectLimit {
             tcp.stream.fail_connect(io::ErrorKind::TimedOut.into());
         }
     }
-}
-
-/// Connecting to "any address" means this host, but not on every system.
-fn to_this_host(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    addr
 }

@@ -6,12 +6,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 use std::rc::Rc;
 
-use socket2::{SockAddr, SockRef, Socket};
+use socket2::{SockRef, Socket};
 
 use super::Tcp;
 use crate::addr::IntoAddr;
 use crate::error::Misuse;
 use crate::event_loop::LoopHandle;
+use crate::handle::socket::{as_ip, share_port};
 
 impl Tcp {
     /// A handle without a socket; [`bind`](Tcp::bind), [`connect`](Tcp::connect), [`listen`](Tcp::listen) or
@@ -149,26 +150,4 @@ impl Tcp {
         self.core().check_open()?;
         if self.has_socket() { Err(Misuse::HasSocket.into()) } else { Ok(()) }
     }
-}
-
-/// Only on systems that spread the connections over the sockets; elsewhere one of them would get all.
-fn share_port(socket: &Socket) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly"))]
-    return socket.set_reuse_port(true);
-    #[cfg(target_os = "freebsd")]
-    return socket.set_reuse_port_lb(true);
-    #[cfg(not(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "dragonfly",
-        target_os = "freebsd"
-    )))]
-    return {
-        let _ = socket;
-        Err(io::ErrorKind::Unsupported.into())
-    };
-}
-
-fn as_ip(addr: SockAddr) -> io::Result<SocketAddr> {
-    addr.as_socket().ok_or_else(|| Misuse::BadAddress.into())
 }

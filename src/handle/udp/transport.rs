@@ -1,0 +1,63 @@
+//! UDP sockets as the datagram engine uses them.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::SockRef;
+
+use crate::datagram::Transport;
+use crate::error::Misuse;
+
+impl Transport for mio::net::UdpSocket {
+    #[inline]
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        loop {
+            match self.recv_from(buffer) {
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                received => return received,
+            }
+        }
+    }
+
+    #[inline]
+    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
+        loop {
+            let sent = match to {
+                Some(to) => self.send_to(data, to),
+                None => mio::net::UdpSocket::send(self, data),
+            };
+            match sent {
+                Ok(_) => return Ok(()),
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(explain(self, err, to)),
+            }
+        }
+    }
+
+    fn send_many(&self, datagrams: &[(&[u8], SocketAddr)]) -> io::Result<usize> {
+        let mut sent = 0;
+        for &(data, to) in datagrams {
+            match Transport::send(self, data, Some(to)) {
+                Ok(()) => sent += 1,
+                Err(_) if sent > 0 => break,
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(sent)
+    }
+}
+
+/// Says what was wrong with the address where the system's code does not.
+#[cold]
+fn explain(socket: &mio::net::UdpSocket, err: io::Error, to: Option<SocketAddr>) -> io::Error {
+    let Some(to) = to.filter(|_| err.kind() != io::ErrorKind::WouldBlock) else { return err };
+    if to.port() == 0 {
+        return Misuse::ZeroPort.into();
+    }
+    let Ok(own) = socket.local_addr() else { return err };
+    let reaches_both = own.is_ipv6() && !SockRef::from(socket).only_v6().unwrap_or(false);
+    match own.is_ipv6() == to.is_ipv6() || reaches_both {
+        true => err,
+        false => Misuse::WrongFamily.into(),
+    }
+}

@@ -122,7 +122,8 @@ fn options_want_a_socket_and_wishes_want_none() {
     with_loop(|event_loop| {
         let udp = Udp::new(event_loop);
         let group = Ipv4Addr::new(239, 255, 0, 1);
-        let options: [(&str, Box<dyn Fn(&Udp) -> std::io::Result<()>>); 8] = [
+        type Set = Box<dyn Fn(&Udp) -> std::io::Result<()>>;
+        let options: [(&str, Set); 8] = [
             ("broadcast", Box::new(|udp| udp.set_broadcast(true))),
             ("ttl", Box::new(|udp| udp.set_ttl(7))),
             ("multicast loop", Box::new(|udp| udp.set_multicast_loop(false))),

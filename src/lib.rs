@@ -138,6 +138,7 @@
 //! # Features
 //!
 //! - `signal` (default): `Signal`.
+//! - `udp` (default): `Udp`.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(

@@ -51,7 +51,7 @@ pub struct Datagram<'a> {
 pub(crate) trait Transport: mio::event::Source {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
     /// Sends to an address, or to the peer. All of it or nothing.
-    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<()>;
+    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<()>;
     /// Sends several, and says how many the kernel took; an error only if it took none.
     fn send_many(&self, datagrams: &[(&[u8], SocketAddr)]) -> io::Result<usize>;
 }

@@ -45,10 +45,12 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     fn receive_with(&self, handle: &H, buffer: &mut [u8]) {
         for _ in 0..self.core.event_loop().inner().limits.reads_per_turn {
-            let Some(received) = self.receive(buffer) else { return };
-            if let Some(mut callback) = self.receiver.lend() {
-                let datagram = received.map(|(length, from)| self.datagram(buffer, length, from));
-                self.core.call(|| callback(handle, datagram));
+            match self.receive(buffer) {
+                Some(Ok((length, from))) => {
+                    self.deliver(handle, Ok(self.datagram(buffer, length, from)));
+                }
+                Some(Err(err)) => self.deliver_error(handle, err),
+                None => return,
             }
             if !self.has(is::RECEIVING | is::READABLE) {
                 return;
@@ -56,8 +58,20 @@ impl<H: DatagramHandle> Datagrams<H> {
         }
     }
 
+    #[inline(always)]
+    fn deliver(&self, handle: &H, datagram: io::Result<Datagram<'_>>) {
+        if let Some(mut callback) = self.receiver.lend() {
+            self.core.call(|| callback(handle, datagram));
+        }
+    }
+
+    #[cold]
+    fn deliver_error(&self, handle: &H, err: io::Error) {
+        self.deliver(handle, Err(err));
+    }
+
     /// One receive, if there is something. `None` if there is nothing more for now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<io::Result<(usize, SocketAddr)>> {
         // Shared, since `with_socket` may have lent it further up in the stack.
         match self.socket.borrow().as_ref()?.receive(buffer) {
@@ -71,7 +85,7 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// What was received, cut to what one read may bring. The buffer has room for at least one byte more, unless nothing
     /// can be so long.
-    #[inline]
+    #[inline(always)]
     pub(super) fn datagram<'a>(
         &self,
         buffer: &'a [u8],

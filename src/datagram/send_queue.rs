@@ -30,8 +30,8 @@ impl<T> SendQueue<T> {
     }
 
     /// What to send next.
-    pub(crate) fn front(&self) -> Option<(&[u8], Option<SocketAddr>)> {
-        self.entries.front().map(|entry| (&entry.data[..], entry.to))
+    pub(crate) fn front(&self) -> Option<(&[u8], Option<&SocketAddr>)> {
+        self.entries.front().map(|entry| (&entry.data[..], entry.to.as_ref()))
     }
 
     /// Takes out the first datagram, sent or not.
@@ -80,7 +80,7 @@ mod tests {
         queue.push(Vec::new(), None, 2);
         queue.push(b"c".to_vec(), to, 3);
         assert_eq!((queue.bytes(), queue.len()), (3, 3));
-        assert_eq!(queue.front(), Some((&b"ab"[..], to)));
+        assert_eq!(queue.front(), Some((&b"ab"[..], to.as_ref())));
         assert_eq!(queue.pop(), Some(1));
         assert_eq!(queue.front(), Some((&b""[..], None)));
         assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(2), Some(3), None));

@@ -16,7 +16,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         &self,
         place: &'static Location<'static>,
         data: &[u8],
-        to: Option<SocketAddr>,
+        to: Option<&SocketAddr>,
     ) -> Request<()> {
         if self.can_send_now(to.is_none()) {
             let attempt = self.socket.borrow().as_ref().map(|socket| socket.send(data, to));
@@ -42,7 +42,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         &self,
         place: &'static Location<'static>,
         data: &[u8],
-        to: Option<SocketAddr>,
+        to: Option<&SocketAddr>,
         err: io::Error,
     ) -> Request<()> {
         let outcome = if self.is_no_room(&err) { self.ask_for_room(true) } else { Err(err) };
@@ -57,7 +57,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         &self,
         place: &'static Location<'static>,
         data: &[u8],
-        to: Option<SocketAddr>,
+        to: Option<&SocketAddr>,
     ) -> Request<()> {
         match self.check_can_send(to.is_none()) {
             Ok(()) => self.enqueue(place, data, to),
@@ -69,11 +69,11 @@ impl<H: DatagramHandle> Datagrams<H> {
         &self,
         place: &'static Location<'static>,
         data: &[u8],
-        to: Option<SocketAddr>,
+        to: Option<&SocketAddr>,
     ) -> Request<()> {
         let origin = self.core.origin_at(place);
         let (request, ticket) = Request::pending(origin, "send", OnDrop::GoOn);
-        let push = |queue: &mut SendQueue<_>| queue.push(data.to_vec(), to, ticket);
+        let push = |queue: &mut SendQueue<_>| queue.push(data.to_vec(), to.copied(), ticket);
         self.queue.with_or_insert(SendQueue::default, push);
         self.set(is::QUEUED);
         self.update_hold();
@@ -81,7 +81,7 @@ impl<H: DatagramHandle> Datagrams<H> {
     }
 
     /// Sends a datagram if that is possible at once.
-    pub(crate) fn try_send(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
+    pub(crate) fn try_send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<()> {
         self.check_can_send_at_once(to.is_none())?;
         self.with_open_socket(|socket| socket.send(data, to))
     }
@@ -123,6 +123,10 @@ impl<H: DatagramHandle> Datagrams<H> {
     }
 
     pub(crate) fn send_queue_size(&self) -> usize {
+        // Usually asked for each datagram, and nothing is queued.
+        if !self.is(is::QUEUED) {
+            return 0;
+        }
         self.queue.with(|queue| queue.bytes()).unwrap_or(0)
     }
 

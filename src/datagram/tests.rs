@@ -62,8 +62,8 @@ impl Transport for FakeSocket {
         Ok((data.len(), PEER))
     }
 
-    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
-        assert_eq!(to, Some(PEER));
+    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<()> {
+        assert_eq!(to, Some(&PEER));
         let mut script = self.0.borrow_mut();
         match script.answers.pop_front() {
             Some(Err(code)) => return Err(io::Error::from_raw_os_error(code)),
@@ -146,7 +146,7 @@ impl Fake {
     }
 
     fn send(&self, data: &str) -> crate::Request<()> {
-        self.0.datagrams.send(std::panic::Location::caller(), data.as_bytes(), Some(PEER))
+        self.0.datagrams.send(std::panic::Location::caller(), data.as_bytes(), Some(&PEER))
     }
 
     fn sent(&self) -> String {

@@ -32,14 +32,24 @@ impl Udp {
     #[track_caller]
     pub fn send_to(&self, data: impl AsRef<[u8]>, addr: impl IntoAddr) -> Request<()> {
         let place = Location::caller();
-        let ready = addr.into_addr().and_then(|addr| {
-            if !self.0.datagrams.is_open() {
-                self.ensure_bound(addr)?;
+        match addr.into_addr() {
+            Ok(addr) if self.0.datagrams.is_open() => {
+                self.0.datagrams.send(place, data.as_ref(), Some(&addr))
             }
-            Ok(addr)
-        });
-        match ready {
-            Ok(addr) => self.0.datagrams.send(place, data.as_ref(), Some(addr)),
+            addr => self.send_first(place, data.as_ref(), addr),
+        }
+    }
+
+    /// The send that has to make the socket, or has no address.
+    #[cold]
+    fn send_first(
+        &self,
+        place: &'static Location<'static>,
+        data: &[u8],
+        addr: io::Result<SocketAddr>,
+    ) -> Request<()> {
+        match addr.and_then(|addr| self.ensure_bound(addr).map(|()| addr)) {
+            Ok(addr) => self.0.datagrams.send(place, data, Some(&addr)),
             Err(err) => Request::finished(self.core().origin_at(place), Err(err)),
         }
     }
@@ -74,7 +84,7 @@ impl Udp {
     pub fn try_send_to(&self, data: &[u8], addr: impl IntoAddr) -> io::Result<()> {
         let addr = addr.into_addr()?;
         self.ensure_bound(addr)?;
-        self.0.datagrams.try_send(data, Some(addr))
+        self.0.datagrams.try_send(data, Some(&addr))
     }
 
     /// Sends a datagram to the [peer](Udp::connect) if the kernel has room for it now.

@@ -20,24 +20,21 @@ impl Transport for mio::net::UdpSocket {
     }
 
     #[inline]
-    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
-        loop {
-            let sent = match to {
-                Some(to) => self.send_to(data, to),
-                None => mio::net::UdpSocket::send(self, data),
-            };
-            match sent {
-                Ok(_) => return Ok(()),
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => return Err(explain(self, err, to)),
-            }
+    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<()> {
+        let sent = match to {
+            Some(to) => self.send_to(data, *to),
+            None => mio::net::UdpSocket::send(self, data),
+        };
+        match sent {
+            Ok(_) => Ok(()),
+            Err(err) => send_failed(self, err, data, to),
         }
     }
 
     fn send_many(&self, datagrams: &[(&[u8], SocketAddr)]) -> io::Result<usize> {
         let mut sent = 0;
         for &(data, to) in datagrams {
-            match Transport::send(self, data, Some(to)) {
+            match Transport::send(self, data, Some(&to)) {
                 Ok(()) => sent += 1,
                 Err(_) if sent > 0 => break,
                 Err(err) => return Err(err),
@@ -47,10 +44,22 @@ impl Transport for mio::net::UdpSocket {
     }
 }
 
-/// Says what was wrong with the address where the system's code does not.
 #[cold]
-fn explain(socket: &mio::net::UdpSocket, err: io::Error, to: Option<SocketAddr>) -> io::Error {
-    let Some(to) = to.filter(|_| err.kind() != io::ErrorKind::WouldBlock) else { return err };
+fn send_failed(
+    socket: &mio::net::UdpSocket,
+    err: io::Error,
+    data: &[u8],
+    to: Option<&SocketAddr>,
+) -> io::Result<()> {
+    match (err.kind(), to) {
+        (io::ErrorKind::Interrupted, _) => Transport::send(socket, data, to),
+        (io::ErrorKind::WouldBlock, _) | (_, None) => Err(err),
+        (_, Some(to)) => Err(explain(socket, err, to)),
+    }
+}
+
+/// Says what was wrong with the address where the system's code does not.
+fn explain(socket: &mio::net::UdpSocket, err: io::Error, to: &SocketAddr) -> io::Error {
     if to.port() == 0 {
         return Misuse::ZeroPort.into();
     }

@@ -33,15 +33,53 @@ impl Transport for mio::net::UdpSocket {
 
     fn send_many(&self, datagrams: &[(&[u8], SocketAddr)]) -> io::Result<usize> {
         let mut sent = 0;
-        for &(data, to) in datagrams {
-            match Transport::send(self, data, Some(&to)) {
-                Ok(()) => sent += 1,
+        for batch in datagrams.chunks(BATCH) {
+            match send_batch(self, batch) {
+                Ok(count) => {
+                    sent += count;
+                    if count < batch.len() {
+                        break;
+                    }
+                }
                 Err(_) if sent > 0 => break,
                 Err(err) => return Err(err),
             }
         }
         Ok(sent)
     }
+}
+
+/// Datagrams given to the kernel in one call. More would gain nothing: the call itself is a small part of it by then.
+const BATCH: usize = 32;
+
+/// Sends the first ones of these, at least one, or says why not even that.
+#[cfg(target_os = "linux")]
+fn send_batch(socket: &mio::net::UdpSocket, batch: &[(&[u8], SocketAddr)]) -> io::Result<usize> {
+    use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+    use std::io::IoSlice;
+
+    let addrs: Vec<SocketAddrAny> = batch.iter().map(|&(_, to)| to.into()).collect();
+    let data: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|(data, _)| [IoSlice::new(data)]).collect();
+    let mut controls: Vec<_> = batch.iter().map(|_| SendAncillaryBuffer::default()).collect();
+    let parts = addrs.iter().zip(&data).zip(&mut controls);
+    let mut messages: Vec<MMsgHdr<'_>> =
+        parts.map(|((addr, data), control)| MMsgHdr::new_with_addr(addr, data, control)).collect();
+    loop {
+        let sent = socket.try_io(|| Ok(sendmmsg(socket, &mut messages, SendFlags::empty())?));
+        match sent {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Err(err),
+            Err(err) => return Err(explain(socket, err, &batch[0].1)),
+            sent => return sent,
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send_batch(socket: &mio::net::UdpSocket, batch: &[(&[u8], SocketAddr)]) -> io::Result<usize> {
+    let send = |(data, to): &(&[u8], SocketAddr)| Transport::send(socket, data, Some(to));
+    send(&batch[0])?;
+    Ok(1 + batch[1..].iter().take_while(|datagram| send(datagram).is_ok()).count())
 }
 
 #[cold]

@@ -469,6 +469,10 @@
 //!   does not cancel it.
 //! - **D-30** `recv_once` and `recv_with` wait for one datagram, for one task at a time; dropping the wait loses
 //!   nothing.
+//! - **D-31** With the feature `udp-offload`, on Linux, a socket that asked for it by `enable_offload` gets datagrams of
+//!   one sender and one length joined in one call, where the system has joined them; `segments` takes them apart as they
+//!   were sent. `try_send_segments` sends whole datagrams, says how many bytes they carried, and works without offload,
+//!   too. Whether datagrams may be fragmented stays as it was. Without asking, nothing changes (libuv: has no offload).
 //!
 //! # SG: signals
 //!

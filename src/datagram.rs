@@ -45,11 +45,36 @@ pub struct Datagram<'a> {
     ///
     /// libuv: `UV_UDP_PARTIAL`
     pub truncated: bool,
+    /// With receive offload, how long each of the datagrams is that were joined in `data`; the last one may be shorter. For
+    /// one datagram alone its own length.
+    #[cfg(feature = "udp-offload")]
+    pub segment_size: usize,
+}
+
+#[cfg(feature = "udp-offload")]
+impl<'a> Datagram<'a> {
+    /// The datagrams in it, one after the other: one, unless the socket has
+    /// receive offload.
+    pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (data, size) = (self.data, self.segment_size.max(1));
+        // An empty datagram is one, too.
+        (0..data.len().div_ceil(size).max(1))
+            .map(move |at| &data[at * size..data.len().min((at + 1) * size)])
+    }
+}
+
+/// What a socket has received.
+pub(crate) struct Received {
+    pub(crate) length: usize,
+    pub(crate) from: SocketAddr,
+    /// The length of each datagram, if several were joined.
+    #[cfg(feature = "udp-offload")]
+    pub(crate) segment_size: usize,
 }
 
 /// A socket, as the engine uses it. No call of it is ever [`Interrupted`](io::ErrorKind::Interrupted).
 pub(crate) trait Transport: mio::event::Source {
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Received>;
     /// Sends to an address, or to the peer. All of it or nothing.
     fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<()>;
     /// Sends several, and says how many the kernel took; an error only if it took none.

@@ -139,6 +139,7 @@
 //!
 //! - `signal` (default): `Signal`.
 //! - `udp` (default): `Udp`.
+//! - `udp-offload`: receive and send offload of `Udp`, on Linux.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(

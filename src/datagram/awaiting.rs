@@ -38,7 +38,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         loop {
             if let Some(received) = self.receive(buffer) {
                 self.stop_awaiting(waits);
-                let datagram = received.map(|(length, from)| self.datagram(buffer, length, from));
+                let datagram = received.map(|received| self.datagram(buffer, received));
                 return Poll::Ready(datagram.map(take));
             }
             // There was nothing after all.

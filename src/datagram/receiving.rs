@@ -1,9 +1,8 @@
 //! Receiving by callback, and the receives that the awaits share.
 
 use std::io;
-use std::net::SocketAddr;
 
-use super::{Datagram, DatagramHandle, Datagrams, ReceiveCallback, Transport, is};
+use super::{Datagram, DatagramHandle, Datagrams, ReceiveCallback, Received, Transport, is};
 use crate::error::Misuse;
 
 impl<H: DatagramHandle> Datagrams<H> {
@@ -46,9 +45,7 @@ impl<H: DatagramHandle> Datagrams<H> {
     fn receive_with(&self, handle: &H, buffer: &mut [u8]) {
         for _ in 0..self.core.event_loop().inner().limits.reads_per_turn {
             match self.receive(buffer) {
-                Some(Ok((length, from))) => {
-                    self.deliver(handle, Ok(self.datagram(buffer, length, from)));
-                }
+                Some(Ok(received)) => self.deliver(handle, Ok(self.datagram(buffer, received))),
                 Some(Err(err)) => self.deliver_error(handle, err),
                 None => return,
             }
@@ -72,7 +69,7 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// One receive, if there is something. `None` if there is nothing more for now.
     #[inline(always)]
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<io::Result<(usize, SocketAddr)>> {
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<io::Result<Received>> {
         // Shared, since `with_socket` may have lent it further up in the stack.
         match self.socket.borrow().as_ref()?.receive(buffer) {
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
@@ -86,13 +83,15 @@ impl<H: DatagramHandle> Datagrams<H> {
     /// What was received, cut to what one read may bring. The buffer has room for at least one byte more, unless nothing
     /// can be so long.
     #[inline(always)]
-    pub(super) fn datagram<'a>(
-        &self,
-        buffer: &'a [u8],
-        length: usize,
-        from: SocketAddr,
-    ) -> Datagram<'a> {
+    pub(super) fn datagram<'a>(&self, buffer: &'a [u8], received: Received) -> Datagram<'a> {
         let chunk = self.core.event_loop().inner().limits.read_chunk;
-        Datagram { data: &buffer[..length.min(chunk)], from, truncated: length > chunk }
+        let length = received.length.min(chunk);
+        Datagram {
+            data: &buffer[..length],
+            from: received.from,
+            truncated: received.length > chunk,
+            #[cfg(feature = "udp-offload")]
+            segment_size: received.segment_size.min(length),
+        }
     }
 }

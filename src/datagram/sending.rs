@@ -82,28 +82,24 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// Sends a datagram if that is possible at once.
     pub(crate) fn try_send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<()> {
-        self.check_can_send_at_once(to.is_none())?;
-        self.with_open_socket(|socket| socket.send(data, to))
+        self.try_to(to.is_none(), |socket| socket.send(data, to))
     }
 
     /// Sends as many of them as is possible at once.
     pub(crate) fn try_send_many(&self, datagrams: &[(&[u8], SocketAddr)]) -> io::Result<usize> {
-        self.check_can_send_at_once(false)?;
-        if datagrams.is_empty() {
-            return Ok(0);
-        }
-        self.with_open_socket(|socket| socket.send_many(datagrams))
+        self.try_to(false, |socket| socket.send_many(datagrams))
     }
 
-    fn check_can_send_at_once(&self, to_peer: bool) -> io::Result<()> {
-        self.check_can_send(to_peer)?;
-        if self.is(is::QUEUED) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    }
-
-    fn with_open_socket<R>(
+    /// Sends something, to an address or to the peer, unless that would overtake what is queued.
+    pub(crate) fn try_to<R>(
         &self,
+        to_peer: bool,
         send: impl FnOnce(&H::Transport) -> io::Result<R>,
     ) -> io::Result<R> {
+        self.check_can_send(to_peer)?;
+        if self.is(is::QUEUED) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let socket = self.socket.borrow();
         match send(socket.as_ref().ok_or(Misuse::NoSocket)?) {
             Err(err) if is_out_of_buffers(&err) => Err(io::ErrorKind::WouldBlock.into()),

@@ -56,10 +56,15 @@ impl mio::event::Source for FakeSocket {
 }
 
 impl Transport for FakeSocket {
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let data = self.0.borrow_mut().incoming.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
         buffer[..data.len()].copy_from_slice(&data);
-        Ok((data.len(), PEER))
+        Ok(Received {
+            length: data.len(),
+            from: PEER,
+            #[cfg(feature = "udp-offload")]
+            segment_size: data.len(),
+        })
     }
 
     fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<()> {

@@ -3,6 +3,8 @@
 //! Its datagrams are handled by the [engine](crate::datagram); this file says what kind of handle that makes. What a
 //! program does with it has rooms of its own: the socket, its peer, options, multicast groups, sending, receiving.
 
+#[cfg(all(feature = "udp-offload", target_os = "linux"))]
+mod offload;
 mod transport;
 
 // Not sorted: the documentation shows the public methods in this order.
@@ -27,10 +29,14 @@ use std::rc::Rc;
 use socket2::SockRef;
 
 pub use self::multicast::Interface;
+#[cfg(all(feature = "udp-offload", target_os = "linux"))]
+use self::offload::UdpSocket;
 use super::{Core, Handle, Kind, impl_handle};
 use crate::datagram::{DatagramHandle, Datagrams};
 use crate::error::Misuse;
 use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, RequestId};
+#[cfg(not(all(feature = "udp-offload", target_os = "linux")))]
+use mio::net::UdpSocket;
 
 /// A UDP socket: datagrams from and to anybody, or one peer.
 ///
@@ -118,7 +124,7 @@ impl Udp {
 }
 
 impl DatagramHandle for Udp {
-    type Transport = mio::net::UdpSocket;
+    type Transport = UdpSocket;
 }
 
 impl Object for UdpInner {

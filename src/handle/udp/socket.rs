@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Udp, Wishes};
+use super::{Udp, UdpSocket, Wishes};
 use crate::addr::IntoAddr;
 use crate::error::Misuse;
 use crate::event_loop::LoopHandle;
@@ -40,7 +40,7 @@ impl Udp {
         }
         socket.set_nonblocking(true)?;
         let has_peer = SockRef::from(&socket).peer_addr().is_ok();
-        self.0.datagrams.adopt(mio::net::UdpSocket::from_std(socket), true)?;
+        self.0.datagrams.adopt(UdpSocket::from_std(socket), true)?;
         self.0.datagrams.set_connected(has_peer);
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Udp {
             }
         }
         socket.bind(&addr.into())?;
-        self.0.datagrams.adopt(mio::net::UdpSocket::from_std(socket.into()), false)
+        self.0.datagrams.adopt(UdpSocket::from_std(socket.into()), false)
     }
 
     /// Lets the handle have an address that another socket with this option has, such as the port of a multicast group.

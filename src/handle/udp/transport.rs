@@ -5,16 +5,24 @@ use std::net::SocketAddr;
 
 use socket2::SockRef;
 
-use crate::datagram::Transport;
+use crate::datagram::{Received, Transport};
 use crate::error::Misuse;
 
 impl Transport for mio::net::UdpSocket {
     #[inline]
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
             match self.recv_from(buffer) {
+                Ok((length, from)) => {
+                    return Ok(Received {
+                        length,
+                        from,
+                        #[cfg(feature = "udp-offload")]
+                        segment_size: length,
+                    });
+                }
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                received => return received,
+                Err(err) => return Err(err),
             }
         }
     }

@@ -1,15 +1,19 @@
 //! The load generator for datagrams: one socket, every datagram checked.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use crate::load::{Load, PATIENCE, Sample, new_latency, record_latency};
 use crate::pattern::Pattern;
+
+/// Bytes that the system takes in one piece.
+const MOST_AT_ONCE: usize = 65_507;
 
 /// A client that keeps so many datagrams under way.
 pub struct Client<'a> {
@@ -17,6 +21,9 @@ pub struct Client<'a> {
     /// Bytes of a datagram.
     length: usize,
     outstanding: usize,
+    server: SocketAddr,
+    /// Where datagrams are sent and received in one piece.
+    offload: Option<UdpSocketState>,
     socket: UdpSocket,
     poll: Poll,
     events: Events,
@@ -31,16 +38,21 @@ impl<'a> Client<'a> {
         pattern: &'a Pattern,
         length: usize,
         outstanding: usize,
+        offload: bool,
         addr: SocketAddr,
     ) -> io::Result<Client<'a>> {
         let poll = Poll::new()?;
         let mut socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into())?;
         socket.connect(addr)?;
         poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+        let new = || UdpSocketState::new(UdpSockRef::from(&socket));
+        let offload = offload.then(new).transpose()?;
         Ok(Client {
             pattern,
             length,
             outstanding,
+            server: addr,
+            offload,
             socket,
             poll,
             events: Events::with_capacity(16),
@@ -63,17 +75,41 @@ impl<'a> Client<'a> {
 
     /// Sends until enough are under way, or so many have been sent since the beginning.
     fn fill_up(&mut self, most: u64, now: Instant) -> io::Result<()> {
-        while self.under_way.len() < self.outstanding && self.sent < most {
-            match self.socket.send(self.piece(self.sent)) {
-                Ok(_) => {
-                    self.sent += 1;
-                    self.under_way.push_back(now);
+        loop {
+            let room = self.outstanding - self.under_way.len();
+            let count = (room as u64).min(most - self.sent).min(self.at_once());
+            if count == 0 {
+                return Ok(());
+            }
+            match self.send(count) {
+                Ok(()) => {
+                    self.sent += count;
+                    self.under_way.extend((0..count).map(|_| now));
                 }
-                Err(err) if err.kind() == ErrorKind::WouldBlock => break,
+                Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(err) => return Err(err),
             }
         }
-        Ok(())
+    }
+
+    /// How many datagrams the system takes in one piece.
+    fn at_once(&self) -> u64 {
+        self.offload.as_ref().map_or(1, |_| (MOST_AT_ONCE / self.length) as u64)
+    }
+
+    fn send(&self, count: u64) -> io::Result<()> {
+        let contents = self.piece(self.sent, count as usize * self.length);
+        let Some(offload) = &self.offload else {
+            return self.socket.send(contents).map(drop);
+        };
+        let transmit = Transmit {
+            destination: self.server,
+            ecn: None,
+            contents,
+            segment_size: (count > 1).then_some(self.length),
+            src_ip: None,
+        };
+        offload.try_send(UdpSockRef::from(&self.socket), &transmit)
     }
 
     fn wait(&mut self) -> io::Result<()> {
@@ -88,10 +124,20 @@ impl<'a> Client<'a> {
     fn receive(&mut self, mut each: impl FnMut(Instant)) -> io::Result<()> {
         let mut buffer = [0; 64 * 1024];
         loop {
-            match self.socket.recv(&mut buffer) {
-                Ok(length) if buffer[..length] == *self.piece(self.received) => {
-                    self.received += 1;
-                    self.under_way.pop_front().map(&mut each);
+            let received = match &self.offload {
+                None => self.socket.recv(&mut buffer),
+                Some(offload) => {
+                    let mut meta = [RecvMeta::default()];
+                    let mut slices = [IoSliceMut::new(&mut buffer)];
+                    let socket = UdpSockRef::from(&self.socket);
+                    offload.recv(socket, &mut slices, &mut meta).map(|_| meta[0].len)
+                }
+            };
+            match received {
+                Ok(length) if buffer[..length] == *self.piece(self.received, length) => {
+                    let count = length / self.length;
+                    self.received += count as u64;
+                    self.under_way.drain(..count).for_each(&mut each);
                 }
                 Ok(_) => {
                     return Err(io::Error::other("another datagram came back than was sent"));
@@ -102,8 +148,9 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn piece(&self, number: u64) -> &'a [u8] {
-        self.pattern.piece(0, number * self.length as u64, self.length)
+    /// So many bytes, from the beginning of this datagram on.
+    fn piece(&self, number: u64, length: usize) -> &'a [u8] {
+        self.pattern.piece(0, number * self.length as u64, length)
     }
 }
 

@@ -228,7 +228,7 @@ impl Counter<'_> {
         // that only find out that nothing is left.
         pin_to_core(LOAD_CORE);
         let pattern = Pattern::new();
-        let talked = Client::connect(&pattern, MESSAGE, OUTSTANDING, server.addr)
+        let talked = Client::connect(&pattern, MESSAGE, OUTSTANDING, false, server.addr)
             .and_then(|mut client| client.exchange((rounds * OUTSTANDING) as u64));
         pin_to_core(SERVER_CORE);
         talked

@@ -8,7 +8,7 @@ pub enum Shape {
     /// Each connection sends as fast as it can.
     Stream,
     /// One socket keeps so many datagrams under way.
-    Datagrams { outstanding: usize },
+    Datagrams { outstanding: usize, offload: bool },
     /// Each connection sends one message and is replaced by a new one.
     Churn,
 }
@@ -53,7 +53,14 @@ pub const ALL: &[Scenario] = &[
         "1 UDP socket, datagrams of 64 B, 64 outstanding",
         1,
         64,
-        Shape::Datagrams { outstanding: 64 },
+        Shape::Datagrams { outstanding: 64, offload: false },
+    ),
+    scenario(
+        "udp-gso",
+        "1 UDP socket, datagrams of 1,200 B that are sent in one piece, 64 outstanding",
+        1,
+        1_200,
+        Shape::Datagrams { outstanding: 64, offload: true },
     ),
     Scenario {
         idle: 10_000,

@@ -31,8 +31,17 @@ pub struct Server {
 /// The name of the server that the others are compared with.
 pub const FLOOR: &str = "floor";
 
-pub const NAMES: [&str; 8] =
-    [FLOOR, "luvio", "luvio-tasks", "luvio-spin", "tokio", "smol", "calloop", "libuv"];
+pub const NAMES: [&str; 9] = [
+    FLOOR,
+    "luvio",
+    "luvio-tasks",
+    "luvio-spin",
+    "luvio-offload",
+    "tokio",
+    "smol",
+    "calloop",
+    "libuv",
+];
 
 /// A server that does not listen after so long never will. Under valgrind it takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,6 +68,10 @@ pub fn prepare(options: &Options) -> Vec<Server> {
         for_datagrams(rust(FLOOR, "datagrams, by hand on mio", "floor_udp")),
         for_datagrams(rust("luvio", "datagrams in callbacks: examples/udp_echo", "udp_echo")),
         for_datagrams(rust("tokio", "datagrams, current-thread runtime", "tokio_udp")),
+        Server {
+            only_in: Some("udp-gso"),
+            ..for_datagrams(rust("luvio-offload", "datagrams with offload", "luvio_udp_gso"))
+        },
     ];
     if options.wants_server("libuv") {
         servers.push(Server {

@@ -106,10 +106,11 @@ impl<'a> Entry<'a> {
         let mut running = Running::start(server.program.as_ref()?, &[])?;
         let connect = || {
             let clients: Box<dyn Load + 'a> = match scenario.shape {
-                Shape::Datagrams { outstanding } => {
+                Shape::Datagrams { outstanding, offload } => {
                     let length = scenario.message;
                     let to = running.addr;
-                    let mut client = datagrams::Client::connect(pattern, length, outstanding, to)?;
+                    let mut client =
+                        datagrams::Client::connect(pattern, length, outstanding, offload, to)?;
                     client.run(WARM_UP)?;
                     Box::new(client)
                 }
@@ -281,7 +282,7 @@ fn show_pairs(entries: &[Entry<'_>], table: &mut Table, report: &mut Report, sce
             );
             let pair = (ours.server.name, theirs.server.name);
             if let (
-                ("luvio", "libuv" | "tokio") | ("luvio-tasks", "luvio"),
+                ("luvio" | "luvio-offload", "libuv" | "tokio") | ("luvio-tasks", "luvio"),
                 Some(rate),
                 Some(cpu),
             ) = (pair, rate, cpu)

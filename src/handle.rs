@@ -2,6 +2,7 @@
 
 pub(crate) mod hooks;
 pub(crate) mod notifier;
+mod pause;
 mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
@@ -20,13 +21,13 @@ use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
 
+#[cfg(test)]
+pub(crate) use self::pause::OUT_OF_BUFFERS_PAUSE;
 pub(crate) use self::rare::Rare;
 pub(crate) use self::slot::Slot;
 pub(crate) use self::waiters::{Place, Waiters};
 use crate::error::Misuse;
-use crate::event_loop::{
-    AliveKind, AliveReason, Expire, Key, LoopHandle, Nanos, Object, Readiness, Runnable,
-};
+use crate::event_loop::{AliveKind, AliveReason, Key, LoopHandle, Object, Runnable};
 use crate::request::{Origin, Request};
 
 /// The kinds of handles.
@@ -263,25 +264,6 @@ impl Core {
         self.event_loop.inner().handles.unpin(self.key.get());
     }
 
-    /// Has the handle hear after a while that there may be room to write: when the kernel has no memory for more, no poll
-    /// tells when it has some again.
-    pub(crate) fn writable_after_a_pause(&self) {
-        struct Pause {
-            key: Key,
-            event_loop: LoopHandle,
-        }
-        impl Expire for Pause {
-            fn expire(self: Rc<Self>) {
-                if let Some(object) = self.event_loop.inner().handles.get(self.key) {
-                    object.ready(Readiness::WRITABLE_ONLY);
-                }
-            }
-        }
-        let inner = self.event_loop.inner();
-        let pause = Pause { key: self.key(), event_loop: self.event_loop.clone() };
-        inner.arm(inner.clock.now().saturating_add(OUT_OF_BUFFERS_PAUSE), Rc::new(pause));
-    }
-
     /// Runs a callback of this handle.
     #[inline]
     pub(crate) fn call<R>(&self, callback: impl FnOnce() -> R) -> R {
@@ -353,9 +335,6 @@ impl Core {
         reasons.push(AliveReason { kind: AliveKind::Handle(self.kind), place: self.place, state });
     }
 }
-
-/// When the kernel has no memory for more, writing is tried again after this.
-pub(crate) const OUT_OF_BUFFERS_PAUSE: Nanos = 10_000_000;
 
 /// A handle that nobody holds and that does nothing closes by itself.
 impl Drop for Core {

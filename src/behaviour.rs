@@ -485,6 +485,75 @@
 //!   but for `ECONNABORTED`). After so many in a row as a turn accepts the listener rests, as without descriptors, which
 //!   the callback hears once a burst; `accept_next` goes on waiting. It ends only with errors of the listener itself.
 //!
+//! # D: UDP
+//!
+//! `Udp` comes with the feature `udp`.
+//!
+//! - **D-01** The socket comes with the first `bind`, `connect`, send, `recv_start` or wait; all but `bind` take a free
+//!   port of every interface, in the family of the address (IPv4 for a receive). After a bind that failed they are
+//!   refused with [`Misuse::NotBound`] until one succeeds (libuv: they go ahead, and a program that ignored the
+//!   failure can be reached by the world at another port).
+//! - **D-02** `bind` reports errors at once. With `set_reuse_address` on both, two sockets may have one address. A
+//!   handle with a socket, be it by its first send, is refused with [`Misuse::AlreadyBound`].
+//! - **D-03** A second `recv_start`, or a wait beside a receiver, is refused with [`Misuse::AlreadyReceiving`]; the
+//!   first one stays.
+//! - **D-04** Options and memberships without a socket are refused with [`Misuse::NoSocket`] (libuv: joining a group
+//!   binds to a port that nobody knows). What `bind` has to know (address and port reuse, IPv6 only) is refused once
+//!   there is a socket.
+//! - **D-05** A limit of hops is 1 to 255, for multicast 0 to 255; 0 otherwise is [`Misuse::ZeroHops`], more cannot be
+//!   written down.
+//! - **D-06** One call for each datagram, with the address of its sender. Bounds are kept: nothing is joined or split.
+//! - **D-07** A datagram that is longer than [`read_chunk`](crate::Builder::read_chunk) is cut to it, and `truncated` is
+//!   true; for one that just fits it is not. The default chunk has room for all.
+//! - **D-08** An empty datagram is delivered, with its sender.
+//! - **D-09** Nothing is called when a burst ends or there is nothing (libuv: a call without data and address, which
+//!   every receiver has to tell from an empty datagram).
+//! - **D-10** After `recv_stop` or close in the callback there are no more calls, though datagrams wait; a new
+//!   `recv_start`, in the callback too, gets them.
+//! - **D-11** The callback of a send never runs inside it. Datagrams leave, and their requests end, in the order of the
+//!   sends.
+//! - **D-12** What is too long for a datagram ends with the code EMSGSIZE: the request, or the try.
+//! - **D-13** `try_send` and its like are [`WouldBlock`](std::io::ErrorKind::WouldBlock) while something is queued or
+//!   there is no room, and queue nothing. (libuv: also while a send that is over has not called back.)
+//! - **D-14** `send_queue_size` and `send_queue_count` say what is accepted and not with the kernel, and return to zero.
+//! - **D-15** At close, sends that are with the kernel report their success, the others [`Canceled`], in order and
+//!   before the close callback.
+//! - **D-16** A datagram that fails does not stop those behind it.
+//! - **D-17** On a socket with a peer, a send to an address and a connect are refused with [`Misuse::HasPeer`]. Without
+//!   one, a send without address is [`Misuse::NoDestination`], `disconnect` and `peer_addr` are [`Misuse::NoPeer`].
+//!   After `disconnect` the port is the same (libuv: Linux may take it away), and it can be connected again. Port 0 and
+//!   an address of the other family are refused by name, [`Misuse::ZeroPort`] and [`Misuse::WrongFamily`].
+//! - **D-18** That nobody is at the peer's address shows as
+//!   [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused), once, in a later send or receive of a connected
+//!   socket. Nothing stops by that: the receiver goes on receiving.
+//! - **D-19** An error that comes while nobody receives does not make the loop spin; the next send or receive reports
+//!   it. The ICMP messages themselves are not asked for (libuv: `UV_UDP_LINUX_RECVERR`).
+//! - **D-20** The handle may be closed over an error, in the callback.
+//! - **D-21** A thousand sends one after the other to nowhere do not hold the loop.
+//! - **D-22** A turn delivers what waits, up to [`reads_per_turn`](crate::Builder::reads_per_turn) datagrams a socket,
+//!   and no more if an event comes meanwhile. The rest follows in the next turns without one.
+//! - **D-23** Many sockets on one port that are closed with events pending: each send and each close calls back once,
+//!   nothing else does.
+//! - **D-24** A socket bound to every IPv6 interface also takes part in IPv4, unless `set_only_v6` said otherwise.
+//! - **D-25** What is sent to a group reaches its members on the same host, unless the sender's `set_multicast_loop`
+//!   said otherwise, until they leave. What is no group, and an interface named in the way of the other family, are
+//!   refused by name, [`Misuse::NotMulticast`] and [`Misuse::BadInterface`]; one that there is not is the system's
+//!   error. Choosing a source is for IPv4 only, [`Unsupported`](std::io::ErrorKind::Unsupported) otherwise (libuv: for
+//!   both).
+//! - **D-26** `open` adopts a socket of std, bound, connected or neither; its peer is known. A handle that has one
+//!   refuses with [`Misuse::HasSocket`] and closes the other. Nothing else is changed about it (libuv: sets address
+//!   reuse).
+//! - **D-27** The unfinished send of an unreferenced handle is finished before the run ends.
+//! - **D-28** `try_send_many` says how many datagrams went out, the first ones; it is an error only if the first failed.
+//! - **D-29** A queued datagram can be [cancelled](crate::Request::cancel) until the kernel has it. Dropping its request
+//!   does not cancel it.
+//! - **D-30** `recv_once` and `recv_with` wait for one datagram, for one task at a time; dropping the wait loses
+//!   nothing.
+//! - **D-31** With the feature `udp-offload`, on Linux, a socket that asked for it by `enable_offload` gets datagrams of
+//!   one sender and one length joined in one call, where the system has joined them; `segments` takes them apart as they
+//!   were sent. `try_send_segments` sends whole datagrams, says how many bytes they carried, and works without offload,
+//!   too. Whether datagrams may be fragmented stays as it was. Without asking, nothing changes (libuv: has no offload).
+//!
 //! # SG: signals
 //!
 //! `Signal` comes with the feature `signal`.
@@ -568,23 +637,32 @@
 //! [`Misuse::AlreadyConnecting`]: crate::Misuse::AlreadyConnecting
 //! [`Misuse::AlreadyListening`]: crate::Misuse::AlreadyListening
 //! [`Misuse::AlreadyReading`]: crate::Misuse::AlreadyReading
+//! [`Misuse::AlreadyReceiving`]: crate::Misuse::AlreadyReceiving
 //! [`Misuse::BadAddress`]: crate::Misuse::BadAddress
+//! [`Misuse::BadInterface`]: crate::Misuse::BadInterface
 //! [`Misuse::BadSignal`]: crate::Misuse::BadSignal
 //! [`Misuse::Busy`]: crate::Misuse::Busy
 //! [`Misuse::Closing`]: crate::Misuse::Closing
+//! [`Misuse::HasPeer`]: crate::Misuse::HasPeer
 //! [`Misuse::HasSocket`]: crate::Misuse::HasSocket
 //! [`Misuse::Listening`]: crate::Misuse::Listening
 //! [`Misuse::LoopGone`]: crate::Misuse::LoopGone
 //! [`Misuse::NestedRun`]: crate::Misuse::NestedRun
 //! [`Misuse::NeverStarted`]: crate::Misuse::NeverStarted
 //! [`Misuse::NoBuffers`]: crate::Misuse::NoBuffers
+//! [`Misuse::NoDestination`]: crate::Misuse::NoDestination
+//! [`Misuse::NoPeer`]: crate::Misuse::NoPeer
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
 //! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
+//! [`Misuse::NotMulticast`]: crate::Misuse::NotMulticast
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
 //! [`Misuse::UnderWay`]: crate::Misuse::UnderWay
+//! [`Misuse::WrongFamily`]: crate::Misuse::WrongFamily
+//! [`Misuse::ZeroHops`]: crate::Misuse::ZeroHops
 //! [`Misuse::ZeroKeepAlive`]: crate::Misuse::ZeroKeepAlive
+//! [`Misuse::ZeroPort`]: crate::Misuse::ZeroPort
 //! [`Notifier`]: crate::Notifier
 //! [`NotifierSender`]: crate::NotifierSender
 //! [`Prepare`]: crate::Prepare

@@ -135,6 +135,9 @@ pub(crate) struct LoopInner {
     closing: RefCell<VecDeque<Rc<dyn Object>>>,
     /// The buffer lent to reads. Empty before the first one.
     buffer: RefCell<Box<[u8]>>,
+    /// That of datagrams, if reads are shorter than datagrams can be.
+    #[cfg(feature = "udp")]
+    short_buffer: RefCell<Box<[u8]>>,
     /// Active handles that are referenced.
     active: Cell<usize>,
     /// Active handles that something outside the loop can bring to life, referenced or not.
@@ -192,6 +195,8 @@ impl Loop {
             late: RefCell::default(),
             closing: RefCell::default(),
             buffer: RefCell::default(),
+            #[cfg(feature = "udp")]
+            short_buffer: RefCell::default(),
             active: Cell::new(0),
             outside: Cell::new(0),
             requests: Cell::new(0),

@@ -1,13 +1,17 @@
 //! What all handles share: active or not, referenced or not, the two steps of closing, the place of birth.
 
 pub(crate) mod hooks;
+mod ip;
 pub(crate) mod notifier;
+mod pause;
 mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 mod slot;
 pub(crate) mod tcp;
 pub(crate) mod timer;
+#[cfg(feature = "udp")]
+pub(crate) mod udp;
 mod waiters;
 
 use std::any::Any;
@@ -18,6 +22,8 @@ use std::num::NonZeroU32;
 use std::panic::Location;
 use std::rc::Rc;
 
+#[cfg(test)]
+pub(crate) use self::pause::OUT_OF_BUFFERS_PAUSE;
 pub(crate) use self::rare::Rare;
 pub(crate) use self::slot::Slot;
 pub(crate) use self::waiters::{Place, Waiters};
@@ -45,12 +51,14 @@ pub enum Kind {
     Signal,
     /// A [`Tcp`](crate::Tcp).
     Tcp,
+    /// A `Udp` (with the feature `udp`).
+    Udp,
 }
 
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp)
+        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Udp)
     }
 }
 
@@ -64,6 +72,7 @@ impl fmt::Display for Kind {
             Kind::Notifier => "notifier",
             Kind::Signal => "signal",
             Kind::Tcp => "tcp",
+            Kind::Udp => "udp",
         })
     }
 }

@@ -162,6 +162,8 @@
 //! # Features
 //!
 //! - `signal` (default): `Signal`.
+//! - `udp` (default): `Udp`.
+//! - `udp-offload`: receive and send offload of `Udp`, on Linux.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(
@@ -178,6 +180,8 @@ compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue ca
 mod addr;
 pub mod behaviour;
 pub mod coroutine;
+#[cfg(feature = "udp")]
+mod datagram;
 mod error;
 mod event_loop;
 mod handle;
@@ -191,6 +195,8 @@ mod task;
 
 pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
+#[cfg(feature = "udp")]
+pub use self::datagram::Datagram;
 pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
@@ -201,6 +207,8 @@ pub use self::handle::notifier::{Notifier, NotifierSender};
 pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
+#[cfg(feature = "udp")]
+pub use self::handle::udp::{Interface, Udp};
 pub use self::handle::{Handle, Kind};
 #[cfg(all(feature = "futures", feature = "signal"))]
 pub use self::io::Deliveries;
@@ -216,6 +224,8 @@ pub use self::task::{
     Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
     interval, sleep, sleep_until, spawn, timeout, unconstrained, yield_now,
 };
+#[cfg(feature = "udp")]
+pub use self::task::{RecvOnce, RecvWith};
 
 /// The blocks of README.md, compiled and run as doc tests.
 #[cfg(doctest)]

@@ -2,6 +2,8 @@
 
 mod await_callback;
 mod block_on;
+#[cfg(feature = "udp")]
+mod datagrams;
 mod run_queue;
 mod streams;
 mod time;
@@ -23,6 +25,8 @@ use std::task::{Context, Poll, Waker};
 use log::error;
 
 pub use self::await_callback::{AwaitCallback, Resume, await_callback};
+#[cfg(feature = "udp")]
+pub use self::datagrams::{RecvOnce, RecvWith};
 #[cfg(feature = "signal")]
 pub use self::streams::Delivered;
 pub use self::streams::{AcceptNext, AcceptNextWithAddr, Notified, ReadInto, ReadOnce, ReadWith};

@@ -42,6 +42,10 @@ impl LoopInner {
         if let Ok(mut buffer) = self.buffer.try_borrow_mut() {
             *buffer = Box::default();
         }
+        #[cfg(feature = "udp")]
+        if let Ok(mut buffer) = self.short_buffer.try_borrow_mut() {
+            *buffer = Box::default();
+        }
         self.descriptors.close();
         self.poller.close();
         panics.go_on();

@@ -439,7 +439,7 @@ fn close_loops() {
         catch(|| drop(event_loop.run()));
         world(|world| world.running[usize::from(l)] = false);
         let Ok(event_loop) = Rc::try_unwrap(event_loop) else { continue };
-        if let Err((_, err)) = event_loop.close() {
+        if let Err(err) = event_loop.close() {
             fail(format!("the loop is not done: {err}"));
         }
     }

@@ -7,6 +7,10 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+#[cfg(feature = "udp")]
+use std::net::UdpSocket;
+#[cfg(feature = "udp")]
+use std::os::{fd::OwnedFd, unix::net::UnixDatagram};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -67,6 +71,12 @@ pub fn every_kind() -> Vec<(&'static str, Arm)> {
         ("queued write", queued_write),
         ("shutdown", shutdown),
         ("drained", drained),
+        #[cfg(feature = "udp")]
+        ("datagram", datagram),
+        #[cfg(feature = "udp")]
+        ("send", send),
+        #[cfg(feature = "udp")]
+        ("queued send", queued_send),
         ("close", close),
         ("defer", defer),
         ("post", post),
@@ -264,6 +274,58 @@ fn read_all(peer: TcpStream) -> Box<dyn Fn()> {
             }
         }
     })
+}
+
+#[cfg(feature = "udp")]
+fn datagram(event_loop: &Loop, mut cb: Callback) -> Armed {
+    let udp = luvio::Udp::new(event_loop);
+    udp.bind("127.0.0.1:0").expect("loopback has a free port");
+    udp.recv_start(move |_, datagram| {
+        assert_eq!(datagram.expect("it receives").data, b"x");
+        cb();
+    })
+    .expect("it is bound");
+    let addr = udp.local_addr().expect("it is bound");
+    let peer = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    let send = move || _ = peer.send_to(b"x", addr).expect("loopback has room");
+    send();
+    let (stopped, restarted) = (udp.clone(), udp.clone());
+    Armed {
+        again: Some(Box::new(send)),
+        stop: Some(Box::new(move || stopped.recv_stop())),
+        restart: Some(Box::new(move |mut cb| {
+            restarted.recv_stop();
+            // The callback that this drops may have closed the handle.
+            let _ = restarted.recv_start(move |_, _| cb());
+        })),
+        ..Armed::once(Some(Box::new(udp)), ())
+    }
+}
+
+#[cfg(feature = "udp")]
+fn send(event_loop: &Loop, mut cb: Callback) -> Armed {
+    let udp = luvio::Udp::new(event_loop);
+    udp.send_to("x", "127.0.0.1:9").then(move |sent| {
+        sent.expect("the kernel takes it");
+        cb();
+    });
+    Armed::once(Some(Box::new(udp)), ())
+}
+
+#[cfg(feature = "udp")]
+fn queued_send(event_loop: &Loop, mut cb: Callback) -> Armed {
+    // A Unix socket in the clothes of a UDP one, since on the loopback those always find room.
+    let (here, there) = UnixDatagram::pair().expect("a pair can be made");
+    there.set_nonblocking(true).expect("it can be set");
+    let udp = luvio::Udp::new(event_loop);
+    udp.open(UdpSocket::from(OwnedFd::from(here))).expect("a connected socket can be adopted");
+    while udp.send("fill").is_finished() {}
+    udp.send("x").then(move |sent| {
+        sent.expect("the other end reads");
+        cb();
+    });
+    let help = move || while there.recv(&mut [0; 9]).is_ok() {};
+    Armed { help: Box::new(help), ..Armed::once(Some(Box::new(udp)), ()) }
 }
 
 fn close(event_loop: &Loop, mut cb: Callback) -> Armed {

@@ -8,6 +8,7 @@ use socket2::{SockAddr, Socket};
 
 use super::Tcp;
 use crate::addr::IntoAddr;
+use crate::handle::ip::to_this_host;
 use crate::request::{Origin, Request};
 
 impl Tcp {
@@ -74,15 +75,4 @@ impl Tcp {
         }
         Ok(mio::net::TcpStream::from_std(socket.into()))
     }
-}
-
-/// Connecting to "any address" means this host, but not on every system.
-fn to_this_host(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    addr
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::micro::{self, Run, timers, waiters};
+use crate::micro::{self, Run, requests, timers, waiters};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::progress::Progress;
@@ -66,6 +66,17 @@ const WAITERS: Growing = Growing {
     notes: &[("a connection", "with the client's part, in the same process")],
 };
 
+const REQUESTS: Growing = Growing {
+    part: "requests",
+    what: "ns of CPU for each request as there are more of them on one stream",
+    sizes: [1_000, 10_000, 100_000, 200_000],
+    operations: &[
+        each("drained", "luvio, wait to be drained, and be told", requests::luvio_drained),
+        each("cancel", "luvio, cancel a write, from the back", requests::luvio_cancel),
+    ],
+    notes: &[],
+};
+
 const fn each(key: &'static str, title: &'static str, run: Run) -> Operation {
     Operation { key, title, run, count: |size| size }
 }
@@ -82,7 +93,7 @@ pub fn run(
     report: &mut Report,
 ) {
     grow_connections(options, servers, descriptors, progress, report);
-    for growing in [TIMERS, WAITERS] {
+    for growing in [TIMERS, WAITERS, REQUESTS] {
         grow(&growing, options, progress, report);
     }
 }

@@ -2,6 +2,7 @@
 
 mod completions;
 mod libuv;
+pub mod requests;
 mod stopwatch;
 mod tasks;
 mod threads;

@@ -17,6 +17,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -340,7 +341,7 @@ impl<F: Future> LentFuture<'_, F> {
 impl<F> Drop for LentFuture<'_, F> {
     fn drop(&mut self) {
         if self.future.is_some() {
-            self.place.set(self.future.take());
+            mem::forget(self.place.replace(self.future.take()));
         }
     }
 }

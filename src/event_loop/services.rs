@@ -165,32 +165,29 @@ impl LoopInner {
     ) -> R {
         let start = self.begin_watch();
         let result = callback();
-        self.end_watch(start, whose);
+        if let Some(start) = start {
+            let (what, place) = whose();
+            self.complain_if_slow(start, what, place);
+        }
         result
     }
 
-    /// The beginning of a [watch](LoopInner::watch).
+    /// The program's code is about to run: when, if whoever runs it has to [look](LoopInner::complain_if_slow) at how long
+    /// that takes.
     #[inline]
     pub(crate) fn begin_watch(&self) -> Option<Instant> {
         self.clock.mark_used();
         self.limits.slow_callback.map(|_| now())
     }
 
-    /// Its end. May run the logger.
-    #[inline]
-    pub(crate) fn end_watch<D: fmt::Display>(
-        &self,
-        start: Option<Instant>,
-        whose: impl FnOnce() -> (D, &'static Location<'static>),
-    ) {
-        if let Some(start) = start {
-            let (what, place) = whose();
-            self.complain_if_slow(start, what, place);
-        }
-    }
-
+    /// May run the logger, and so whatever the program does there.
     #[cold]
-    fn complain_if_slow(&self, start: Instant, what: impl fmt::Display, place: &Location<'_>) {
+    pub(crate) fn complain_if_slow(
+        &self,
+        start: Instant,
+        what: impl fmt::Display,
+        place: &Location<'_>,
+    ) {
         let taken = start.elapsed();
         if self.limits.slow_callback.is_some_and(|threshold| taken > threshold) {
             warn!("the callback of the {what} made at {place} held the loop for {taken:?}");

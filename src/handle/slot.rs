@@ -53,6 +53,14 @@ impl<F: ?Sized> Slot<F> {
         Some(Lent { callback, _end: EndOfLoan(self) })
     }
 
+    #[cold]
+    fn change_after_loan(&self, next: Next<F>) {
+        // The callback may have panicked, and what it captured may do so, too.
+        let mut panics = Panics::default();
+        panics.catch(|| self.change(next.0));
+        panics.go_on();
+    }
+
     fn change(&self, callback: Option<Box<F>>) {
         let old = match self.callback.try_borrow_mut() {
             Ok(mut current) => std::mem::replace(&mut *current, callback),
@@ -101,10 +109,7 @@ impl<F: ?Sized> Drop for EndOfLoan<'_, F> {
     #[inline]
     fn drop(&mut self) {
         if let Some(next) = self.0.next.take() {
-            // The callback may have panicked, and what it captured may do so, too.
-            let mut panics = Panics::default();
-            panics.catch(|| self.0.change(next.0));
-            panics.go_on();
+            self.0.change_after_loan(*next);
         }
     }
 }

@@ -64,7 +64,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Waits until a read may find something.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_readable(
         &self,
         wait: &mut u32,

@@ -273,9 +273,9 @@ impl Tasks {
             return;
         };
         waker.shared.mark_running();
-        let watch = inner.begin_watch();
-        let ended = if aborted {
-            Some(Err(JoinError::Canceled))
+        let start = inner.begin_watch();
+        if aborted {
+            self.end_one(key, &*task, waker, Some(JoinError::Canceled));
         } else {
             self.polled.set(key);
             self.polled_waker.set(WakerId::of(&waker.waker));
@@ -284,20 +284,36 @@ impl Tasks {
             let polled = catch_unwind(AssertUnwindSafe(|| task.poll(&mut context)));
             self.polled_waker.set(WakerId::NOBODY);
             match polled {
-                Ok(is_over) => is_over.then_some(Ok(())),
-                Err(payload) => Some(Err(JoinError::Panicked(payload))),
+                Ok(false) => {}
+                Ok(true) => self.end_one(key, &*task, waker, None),
+                Err(payload) => {
+                    self.end_one(key, &*task, waker, Some(JoinError::Panicked(payload)));
+                }
             }
-        };
-        if let Some(ended) = ended {
-            // First, since what follows runs destructors, the logger and wakers, which may panic.
-            self.remove(key);
-            if let Err(error) = ended {
-                task.end(error);
-            }
-            task.announce();
-            self.keep_for_another(waker);
         }
-        inner.end_watch(watch, || ("task", task.place()));
+        if let Some(start) = start {
+            inner.complain_if_slow(start, "task", task.place());
+        }
+    }
+
+    /// The task is over: it was polled to its end, or has to be ended with this error.
+    fn end_one(
+        &self,
+        key: TaskKey,
+        task: &dyn Runs,
+        waker: Rc<WakerPair>,
+        error: Option<JoinError>,
+    ) {
+        // First, since what follows runs destructors, the logger and wakers, which may panic.
+        self.remove(key);
+        if let Some(error) = error {
+            task.end(error);
+        }
+        task.announce();
+        let mut spare = self.spare_wakers.borrow_mut();
+        if spare.len() < SPARE_WAKERS && waker.is_unshared() {
+            spare.push(waker);
+        }
     }
 
     fn remove(&self, key: TaskKey) {
@@ -309,13 +325,6 @@ impl Tasks {
             self.count_referenced(false);
         }
         drop(removed);
-    }
-
-    fn keep_for_another(&self, waker: Rc<WakerPair>) {
-        let mut spare = self.spare_wakers.borrow_mut();
-        if spare.len() < SPARE_WAKERS && waker.is_unshared() {
-            spare.push(waker);
-        }
     }
 
     /// What keeps the loop alive.

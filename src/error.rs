@@ -77,6 +77,10 @@ pub enum Misuse {
     BadSignal,
     /// The loop has a real clock, which nobody can move.
     RealClock,
+    /// The descriptor is of a kind that no poll can tell anything of: a plain file, a directory.
+    NotPollable,
+    /// An empty [`Interest`](crate::Interest), for which one would wait for ever.
+    NoInterest,
 }
 
 impl Misuse {
@@ -101,7 +105,9 @@ impl Misuse {
             | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
-            | Misuse::RealClock => "EINVAL",
+            | Misuse::RealClock
+            | Misuse::NoInterest => "EINVAL",
+            Misuse::NotPollable => "EPERM",
             Misuse::NestedRun
             | Misuse::Busy
             | Misuse::HasCallback
@@ -123,6 +129,7 @@ impl Misuse {
             "EPIPE" => io::ErrorKind::BrokenPipe,
             "ENOTCONN" | "EBADF" => io::ErrorKind::NotConnected,
             "EALREADY" | "EBUSY" | "EISCONN" => io::ErrorKind::ResourceBusy,
+            "EPERM" => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::InvalidInput,
         }
     }
@@ -187,6 +194,12 @@ impl fmt::Display for Misuse {
             Misuse::BadSignal => "no such signal, or one that no callback can serve",
             Misuse::RealClock => {
                 "the clock of this loop is the real one; build the loop with virtual_clock to move it"
+            }
+            Misuse::NotPollable => {
+                "a plain file or directory cannot be polled, since it is always ready; read and write it without waiting"
+            }
+            Misuse::NoInterest => {
+                "an empty interest waits for nothing; name what to wait for, such as Interest::READABLE"
             }
         })
     }

@@ -195,6 +195,7 @@ pub use self::event_loop::{
 };
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
+pub use self::handle::poll::{Interest, Poll, Ready};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;
@@ -209,8 +210,8 @@ pub use self::request::{Canceler, Request};
 pub use self::task::Delivered;
 pub use self::task::{
     AcceptNext, AcceptNextWithAddr, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle,
-    Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
-    interval, sleep, sleep_until, spawn, timeout, yield_now,
+    Notified, PollReady, PollReadyFor, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep,
+    YieldNow, await_callback, go, interval, sleep, sleep_until, spawn, timeout, yield_now,
 };
 
 /// The blocks of README.md, compiled and run as doc tests.

@@ -2,6 +2,7 @@
 
 mod await_callback;
 mod block_on;
+mod polling;
 mod run_queue;
 mod streams;
 mod time;
@@ -23,6 +24,7 @@ use std::task::{Context, Poll, Waker};
 use log::error;
 
 pub use self::await_callback::{AwaitCallback, Resume, await_callback};
+pub use self::polling::{PollReady, PollReadyFor};
 #[cfg(feature = "signal")]
 pub use self::streams::Delivered;
 pub use self::streams::{AcceptNext, AcceptNextWithAddr, Notified, ReadInto, ReadOnce, ReadWith};

@@ -30,6 +30,24 @@ impl LoopInner {
         })
     }
 
+    /// Changes what the registered socket of the handle with this key is polled for, and has the next poll tell what is so,
+    /// whatever it has told already. Events that were fetched before still reach the handle.
+    pub(crate) fn reregister(
+        &self,
+        key: Key,
+        socket: &mut impl mio::event::Source,
+        interest: mio::Interest,
+    ) -> io::Result<()> {
+        let token = self.handles.token(key);
+        self.poller.with_registry(|registry| match registry.reregister(socket, token, interest) {
+            // mio's poll(2) selector forgets by itself whatever has hung up.
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                registry.register(socket, token, interest)
+            }
+            done => done,
+        })
+    }
+
     /// The time from which a timer counts that is started now: the cached one, which is old if no run looks after it.
     #[inline]
     pub(crate) fn time_of_start(&self) -> Nanos {

@@ -6,13 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use luvio::{Interest, Kind, Loop, LoopHandle, Misuse, Poll, Ready, RunMode, Timer};
+use luvio::{Interest, Kind, Loop, LoopHandle, Misuse, Poll, Ready, Timer};
 use support::{
     Drops, Journal, expect, misuse, new_loop, panic_text, reset, std_pair, turn, turn_until, turns,
     watchdog, with_built_loop, with_loop,
@@ -633,6 +633,8 @@ fn started_handle_need_not_be_held() {
 #[test]
 #[cfg(not(mio_unsupported_force_poll_poll))]
 fn another_loop_can_be_watched() {
+    use std::os::fd::AsFd;
+
     with_loop(|event_loop| {
         let inner = new_loop();
         let (poll, mut here, mut there) = pair(&inner);
@@ -645,7 +647,7 @@ fn another_loop_can_be_watched() {
         started.unwrap();
         let outer = Poll::new(event_loop, inner.as_fd().try_clone_to_owned().unwrap()).unwrap();
         let started = outer.start(Interest::READABLE, move |outer, _| {
-            if !inner.run_mode(RunMode::NoWait).unwrap() {
+            if !inner.run_mode(luvio::RunMode::NoWait).unwrap() {
                 outer.close();
             }
         });
@@ -659,6 +661,8 @@ fn another_loop_can_be_watched() {
 #[test]
 #[cfg(all(target_os = "linux", not(mio_unsupported_force_poll_poll)))]
 fn loop_cannot_watch_itself() {
+    use std::os::fd::AsFd;
+
     let event_loop = new_loop();
     let refused = Poll::new(&event_loop, event_loop.as_fd().try_clone_to_owned().unwrap());
     assert_eq!(refused.unwrap_err().error.kind(), ErrorKind::InvalidInput);
@@ -679,7 +683,7 @@ fn many_handles_are_started_and_closed_at_once() {
             .collect();
         for (poll, _) in &ends {
             let closed = closed.clone();
-            poll.close().then(move |_| drop(closed.hit()));
+            poll.close().then(move |_| _ = closed.hit());
         }
         event_loop.run().unwrap();
     });
@@ -697,7 +701,7 @@ fn descriptor_comes_back() {
         let clone = poll.clone();
         let fd = poll.into_fd().expect("nobody has it");
         assert_eq!(fd.as_raw_fd(), number);
-        assert!(clone.is_closing() && clone.clone().into_fd().is_none());
+        assert!(clone.is_closing() && clone.into_fd().is_none());
         turn(event_loop);
         let mut here = UnixStream::from(fd);
         here.read_exact(&mut [0; 4]).unwrap();

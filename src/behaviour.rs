@@ -554,6 +554,42 @@
 //!   were sent. `try_send_segments` sends whole datagrams, says how many bytes they carried, and works without offload,
 //!   too. Whether datagrams may be fragmented stays as it was. Without asking, nothing changes (libuv: has no offload).
 //!
+//! # P: any descriptor
+//!
+//! - **P-01** While there is any of what is wanted, the callback comes in each turn, once (on kqueue once for reading and
+//!   once for writing), whether it does something about it or not: by level, though the selector is asked by edge. Like an
+//!   idle handle, a descriptor that stays ready lets a virtual clock stand still.
+//! - **P-02** Only what is wanted is told. What nobody wants (data beside an interest in the end, a hang-up beside one in
+//!   room to write) does not have the loop spin either. (libuv: may tell of a disconnect that nobody asked for.)
+//! - **P-03** [`start`](crate::Poll::start) on a started handle replaces interest and callback, and loses no readiness. A
+//!   start that fails changes nothing.
+//! - **P-04** [`stop`](crate::Poll::stop) and close drop an event that was fetched already, and it does not reach a later
+//!   start either.
+//! - **P-05** An empty [`Interest`] is a stop.
+//! - **P-06** A descriptor is owned by one handle, so that no two can have the same one (libuv: EEXIST, at the second
+//!   start). Of duplicates each has its own events.
+//! - **P-07** Plain files, directories and what else the system cannot poll are refused when the handle is made, with
+//!   [`Misuse::NotPollable`], and come back with the error.
+//! - **P-08** The descriptor is made non-blocking, and is the handle's: closed by close, by the drop of the last clone of
+//!   an inactive handle, and with the loop; while it is lent, when the loan ends. (libuv: the program's. Here a
+//!   registration could outlive its descriptor then.)
+//! - **P-09** A new descriptor with the number of one that was closed or given back gets none of its events.
+//! - **P-10** An error of the descriptor is told as all that is wanted, and the program meets it where it reads or writes
+//!   (libuv: `EBADF`, whatever it was, and the handle is stopped). The callback gets an error only if the selector cannot
+//!   watch the descriptor any longer: as its last call.
+//! - **P-11** [`DISCONNECT`](crate::Interest::DISCONNECT) tells that the other end has closed, or writes no more, also while
+//!   data is unread. Seen, it can be left out of the interest.
+//! - **P-12** [`PRIORITIZED`](crate::Interest::PRIORITIZED) tells of urgent data, apart from other data (Linux).
+//! - **P-13** A handle is active from a start to the stop, and then says in
+//!   [`alive_because`](crate::LoopHandle::alive_because) what it waits for, on which descriptor.
+//! - **P-14** A descriptor of epoll can be watched, such as that of another loop; a loop cannot watch itself.
+//! - **P-15** However many handles are started and closed at once, each close calls back, and nothing else.
+//! - **P-16** [`readable`](crate::Poll::readable), [`writable`](crate::Poll::writable) and [`ready`](crate::Poll::ready)
+//!   await the same: what was there before, too, and as often as they are awaited. A wait uses nothing up. All tasks that
+//!   wait for what there is hear of it. Beside a callback they are refused with [`Misuse::HasCallback`].
+//! - **P-17** [`into_fd`](crate::Poll::into_fd) gives the descriptor back and closes the handle; not while it is lent
+//!   (libuv: it never was the handle's).
+//!
 //! # SG: signals
 //!
 //! `Signal` comes with the feature `signal`.
@@ -629,6 +665,7 @@
 //! [`Canceled`]: crate::Canceled
 //! [`Check`]: crate::Check
 //! [`Idle`]: crate::Idle
+//! [`Interest`]: crate::Interest
 //! [`JoinHandle`]: crate::JoinHandle
 //! [`LoopHandle`]: crate::LoopHandle
 //! [`Misuse`]: crate::Misuse
@@ -643,6 +680,7 @@
 //! [`Misuse::BadSignal`]: crate::Misuse::BadSignal
 //! [`Misuse::Busy`]: crate::Misuse::Busy
 //! [`Misuse::Closing`]: crate::Misuse::Closing
+//! [`Misuse::HasCallback`]: crate::Misuse::HasCallback
 //! [`Misuse::HasPeer`]: crate::Misuse::HasPeer
 //! [`Misuse::HasSocket`]: crate::Misuse::HasSocket
 //! [`Misuse::Listening`]: crate::Misuse::Listening
@@ -657,6 +695,7 @@
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
 //! [`Misuse::NotMulticast`]: crate::Misuse::NotMulticast
+//! [`Misuse::NotPollable`]: crate::Misuse::NotPollable
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
 //! [`Misuse::UnderWay`]: crate::Misuse::UnderWay
 //! [`Misuse::WrongFamily`]: crate::Misuse::WrongFamily

@@ -95,6 +95,10 @@ pub enum Misuse {
     BadInterface,
     /// A limit of zero hops, within which there is nobody.
     ZeroHops,
+    /// The descriptor is of a kind that no poll can tell anything of: a plain file, a directory.
+    NotPollable,
+    /// An empty [`Interest`](crate::Interest), for which one would wait for ever.
+    NoInterest,
 }
 
 impl Misuse {
@@ -123,7 +127,9 @@ impl Misuse {
             | Misuse::ZeroPort
             | Misuse::NotMulticast
             | Misuse::BadInterface
-            | Misuse::ZeroHops => "EINVAL",
+            | Misuse::ZeroHops
+            | Misuse::NoInterest => "EINVAL",
+            Misuse::NotPollable => "EPERM",
             Misuse::NestedRun
             | Misuse::Busy
             | Misuse::HasCallback
@@ -148,6 +154,7 @@ impl Misuse {
             "EPIPE" => io::ErrorKind::BrokenPipe,
             "ENOTCONN" | "EBADF" | "EDESTADDRREQ" => io::ErrorKind::NotConnected,
             "EALREADY" | "EBUSY" | "EISCONN" => io::ErrorKind::ResourceBusy,
+            "EPERM" => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::InvalidInput,
         }
     }
@@ -232,6 +239,12 @@ impl fmt::Display for Misuse {
                 "name the interface by its address for IPv4 and by its index for IPv6"
             }
             Misuse::ZeroHops => "a hop limit is at least 1",
+            Misuse::NotPollable => {
+                "a plain file or directory cannot be polled, since it is always ready; read and write it without waiting"
+            }
+            Misuse::NoInterest => {
+                "an empty interest waits for nothing; name what to wait for, such as Interest::READABLE"
+            }
         })
     }
 }

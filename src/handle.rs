@@ -4,6 +4,7 @@ pub(crate) mod hooks;
 mod ip;
 pub(crate) mod notifier;
 mod pause;
+pub(crate) mod poll;
 mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
@@ -53,12 +54,14 @@ pub enum Kind {
     Tcp,
     /// A `Udp` (with the feature `udp`).
     Udp,
+    /// A [`Poll`](crate::Poll).
+    Poll,
 }
 
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Udp)
+        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Udp | Kind::Poll)
     }
 }
 
@@ -73,6 +76,7 @@ impl fmt::Display for Kind {
             Kind::Signal => "signal",
             Kind::Tcp => "tcp",
             Kind::Udp => "udp",
+            Kind::Poll => "poll",
         })
     }
 }

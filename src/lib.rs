@@ -203,6 +203,7 @@ pub use self::event_loop::{
 };
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
+pub use self::handle::poll::{Interest, Poll, Ready};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;
@@ -221,8 +222,9 @@ pub use self::stream::ByteStream;
 pub use self::task::Delivered;
 pub use self::task::{
     AcceptNext, AcceptNextWithAddr, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle,
-    Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
-    interval, sleep, sleep_until, spawn, timeout, unconstrained, yield_now,
+    Notified, PollReady, PollReadyFor, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep,
+    YieldNow, await_callback, go, interval, sleep, sleep_until, spawn, timeout, unconstrained,
+    yield_now,
 };
 #[cfg(feature = "udp")]
 pub use self::task::{RecvOnce, RecvWith};

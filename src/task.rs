@@ -4,6 +4,7 @@ mod await_callback;
 mod block_on;
 #[cfg(feature = "udp")]
 mod datagrams;
+mod polling;
 mod run_queue;
 mod streams;
 mod time;
@@ -28,6 +29,7 @@ use log::error;
 pub use self::await_callback::{AwaitCallback, Resume, await_callback};
 #[cfg(feature = "udp")]
 pub use self::datagrams::{RecvOnce, RecvWith};
+pub use self::polling::{PollReady, PollReadyFor};
 #[cfg(feature = "signal")]
 pub use self::streams::Delivered;
 pub use self::streams::{AcceptNext, AcceptNextWithAddr, Notified, ReadInto, ReadOnce, ReadWith};

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,8 +17,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use luvio::{
-    AliveKind, Check, Handle, Idle, Kind, LoopHandle, Misuse, Notifier, Prepare, Request, Tcp,
-    Timer, is_canceled,
+    AliveKind, Check, Handle, Idle, Interest, Kind, LoopHandle, Misuse, Notifier, Prepare, Request,
+    Tcp, Timer, is_canceled,
 };
 use support::{
     Drops, Journal, connected_pair, expect, fill, misuse, new_loop, reset, std_pair, turn,
@@ -95,6 +96,7 @@ fn varieties() -> Vec<Variety> {
         Variety { kind: Kind::Notifier, name: "notifier", make: notifier },
         #[cfg(feature = "signal")]
         Variety { kind: Kind::Signal, name: "signal", make: signal },
+        Variety { kind: Kind::Poll, name: "poll", make: poll },
         Variety { kind: Kind::Tcp, name: "reader", make: reader },
         Variety { kind: Kind::Tcp, name: "listener", make: listener },
     ]
@@ -167,6 +169,18 @@ fn signal(event_loop: &LoopHandle) -> Sample {
         start: Box::new(move |mut cb| starting.start(SIGNAL, move |_, _| cb())),
         stop: Box::new(move || stopping.stop()),
         provoke: Box::new(|| signal_hook::low_level::raise(SIGNAL).expect("it can be raised")),
+    }
+}
+
+fn poll(event_loop: &LoopHandle) -> Sample {
+    let (here, there) = UnixStream::pair().expect("a pair can be made");
+    let poll = luvio::Poll::new(event_loop, here).expect("a socket can be polled");
+    let (starting, stopping) = (poll.clone(), poll.clone());
+    Sample {
+        handle: Rc::new(poll),
+        start: Box::new(move |mut cb| starting.start(Interest::READABLE, move |_, _| cb())),
+        stop: Box::new(move || stopping.stop()),
+        provoke: Box::new(move || drop((&there).write(b"x"))),
     }
 }
 
@@ -1286,6 +1300,7 @@ fn walk_shows_each_handle_as_what_it_is() {
                 Kind::Check => any.is::<Check>(),
                 Kind::Notifier => any.is::<Notifier>(),
                 Kind::Tcp => any.is::<Tcp>(),
+                Kind::Poll => any.is::<luvio::Poll>(),
                 #[cfg(feature = "signal")]
                 Kind::Signal => any.is::<luvio::Signal>(),
                 other => panic!("unknown: {other}"),
@@ -1318,7 +1333,9 @@ fn debug_output_shows_state_and_place() {
     assert!(format!("{timer:?}").starts_with("Timer { active: false, closing: true, "));
 
     let notifier = Notifier::new(&event_loop, |_| {}).expect("a notifier can be made");
+    let poll = luvio::Poll::new(&event_loop, UnixStream::pair().expect("a pair can be made").0);
     let shown = [
+        (format!("{:?}", poll.expect("a socket can be polled")), "Poll {"),
         (format!("{:?}", Idle::new(&event_loop)), "Idle {"),
         (format!("{:?}", Prepare::new(&event_loop)), "Prepare {"),
         (format!("{:?}", Check::new(&event_loop)), "Check {"),

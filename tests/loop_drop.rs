@@ -10,6 +10,7 @@ use std::future::{self, Future};
 use std::io;
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -19,8 +20,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use luvio::{
-    Canceler, Check, Handle, Idle, JoinError, Loop, LoopHandle, Misuse, Notifier, NotifierSender,
-    Prepare, Remote, Request, Resume, RunMode, Tcp, Timer, is_canceled,
+    Canceler, Check, Handle, Idle, Interest, JoinError, Loop, LoopHandle, Misuse, Notifier,
+    NotifierSender, Prepare, Remote, Request, Resume, RunMode, Tcp, Timer, is_canceled,
 };
 use support::{
     DropToken, Drops, connected_pair, fill, misuse, new_loop, pair_with_data, turn, turn_until,
@@ -115,6 +116,7 @@ struct Held {
     posts_dropped: Arc<AtomicUsize>,
     tcps: Vec<Tcp>,
     timers: Vec<Timer>,
+    polls: Vec<luvio::Poll>,
     idle: Idle,
     prepare: Prepare,
     check: Check,
@@ -127,6 +129,7 @@ struct Held {
 /// The other ends of the connections.
 struct Peers {
     _streams: Vec<TcpStream>,
+    _ends: Vec<UnixStream>,
     #[cfg(target_os = "linux")]
     _unanswering: support::Unanswering,
 }
@@ -240,6 +243,20 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
         closing.close().then(move |_| called());
     }
 
+    // A descriptor that is ready, and one that a task waits for.
+    let mut ends = Vec::new();
+    let mut polled = || {
+        let (here, there) = UnixStream::pair().expect("a pair can be made");
+        ends.push(there);
+        luvio::Poll::new(event_loop, here).expect("a socket can be polled")
+    };
+    let polls = vec![polled(), polled()];
+    let called = captures.called(polls[0].clone());
+    let both = Interest::READABLE | Interest::WRITABLE;
+    polls[0].start(both, move |_, _| called()).expect("a new handle can be started");
+    let waiting = polls[1].clone();
+    spawn(event_loop, captures, async move { drop(waiting.readable().await) });
+
     // Requests with callbacks: under way, and finished. What cancels each one is held by its own closure, too.
     let request = |request: Request<()>, tcp: &Tcp| {
         let called = captures.called((tcp.clone(), Rc::clone(&cancelers)));
@@ -286,6 +303,7 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
         posts_dropped,
         tcps,
         timers,
+        polls,
         idle,
         prepare,
         check,
@@ -296,6 +314,7 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
     };
     let peers = Peers {
         _streams: streams,
+        _ends: ends,
         #[cfg(target_os = "linux")]
         _unanswering: unanswering,
     };
@@ -809,6 +828,13 @@ fn what_is_held_after_the_drop_is_safe_to_use() {
         assert_eq!((timer.due_in(), timer.repeat()), (ZERO, HOUR));
         assert_eq!(misuse(timer.again()), Misuse::LoopGone);
         assert_eq!(misuse(timer.start(ZERO, ZERO, |_| {})), Misuse::LoopGone);
+    }
+    for polled in &held.polls {
+        assert_is_gone(polled);
+        polled.stop();
+        assert_eq!(misuse(polled.start(Interest::READABLE, |_, _| {})), Misuse::LoopGone);
+        assert_eq!(misuse(polled.fileno()), Misuse::LoopGone);
+        assert!(polled.clone().into_fd().is_none());
     }
     assert_is_gone(&held.idle);
     held.idle.stop();

@@ -75,6 +75,12 @@ impl Readiness {
 /// A handle, as the loop sees it. Methods that a kind has no use for do nothing.
 pub(crate) trait Object: 'static {
     /// The poll had an event for this handle.
+    #[inline]
+    fn polled(self: Rc<Self>, event: &mio::event::Event) {
+        self.ready(Readiness::of(event));
+    }
+
+    /// What streams want to know of such an event.
     fn ready(self: Rc<Self>, _readiness: Readiness) {}
 
     /// The handle asked for another go in this turn (see `LoopInner::resume_next_turn`).

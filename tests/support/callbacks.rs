@@ -9,12 +9,13 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 #[cfg(feature = "udp")]
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 #[cfg(feature = "udp")]
 use std::os::{fd::OwnedFd, unix::net::UnixDatagram};
 use std::rc::Rc;
 use std::time::Duration;
 
-use luvio::{Check, Handle, Idle, Loop, Notifier, Prepare, Tcp, Timer};
+use luvio::{Check, Handle, Idle, Interest, Loop, Notifier, Poll, Prepare, Tcp, Timer};
 
 use crate::support::{bound_socket, connected_pair, fill};
 
@@ -64,6 +65,7 @@ pub fn every_kind() -> Vec<(&'static str, Arm)> {
         ("notifier", notifier),
         #[cfg(feature = "signal")]
         ("signal", signal),
+        ("poll", poll),
         ("listen", listen),
         ("read", read),
         ("connect", connect),
@@ -153,6 +155,31 @@ fn signal(event_loop: &Loop, mut cb: Callback) -> Armed {
             restarted.start(WINCH, move |_, _| cb()).expect("it can be started again");
         })),
         ..Armed::once(Some(Box::new(signal)), alone)
+    }
+}
+
+fn poll(event_loop: &Loop, cb: Callback) -> Armed {
+    let (here, there) = UnixStream::pair().expect("a pair can be made");
+    let poll = Poll::new(event_loop, here.try_clone().expect("it can be duplicated"));
+    let poll = poll.expect("a socket can be polled");
+    let start = move |poll: &Poll, mut cb: Callback| {
+        let here = here.try_clone().expect("it can be duplicated");
+        let started = poll.start(Interest::READABLE, move |_, ready| {
+            assert!(ready.expect("it is watched").is_readable());
+            (&here).read_exact(&mut [0]).expect("a byte is there");
+            cb();
+        });
+        started.expect("an open handle can be started");
+    };
+    start(&poll, cb);
+    let send = move || (&there).write_all(b"x").expect("the socket has room");
+    send();
+    let (stopped, restarted) = (poll.clone(), poll.clone());
+    Armed {
+        again: Some(Box::new(send)),
+        stop: Some(Box::new(move || stopped.stop())),
+        restart: Some(Box::new(move |cb| start(&restarted, cb))),
+        ..Armed::once(Some(Box::new(poll)), ())
     }
 }
 

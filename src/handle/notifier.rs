@@ -34,6 +34,7 @@ use crate::event_loop::{AliveReason, Item, Key, LoopHandle, Mailbox, Object, may
 /// ```
 ///
 /// libuv: `uv_async_t`
+#[doc(alias = "uv_async_t")]
 #[derive(Clone)]
 pub struct Notifier(Rc<NotifierInner>);
 
@@ -63,6 +64,7 @@ impl Notifier {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::LoopGone`]) if the loop is gone.
     ///
     /// libuv: `uv_async_init`
+    #[doc(alias = "uv_async_init")]
     #[track_caller]
     pub fn new(
         event_loop: &LoopHandle,
@@ -80,6 +82,7 @@ impl Notifier {
     /// As [`new`](Notifier::new).
     ///
     /// libuv: `uv_async_init` without a callback
+    #[doc(alias = "uv_async_init")]
     #[track_caller]
     pub fn wake_only(event_loop: &LoopHandle) -> io::Result<Notifier> {
         Notifier::make(event_loop, false)
@@ -201,6 +204,7 @@ impl NotifierSender {
     /// ([`Misuse::LoopGone`]).
     ///
     /// libuv: `uv_async_send`
+    #[doc(alias = "uv_async_send")]
     pub fn send(&self) -> io::Result<()> {
         // A read-modify-write even when one is pending: a plain load first could miss that the callback has begun, and
         // what was written before this send would then be seen by no callback at all.

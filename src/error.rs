@@ -110,6 +110,7 @@ impl Misuse {
     /// libuv's name of the error, such as `"EALREADY"`.
     ///
     /// libuv: `uv_err_name`
+    #[doc(alias = "uv_err_name")]
     pub fn name(self) -> &'static str {
         match self {
             Misuse::LoopGone

@@ -65,6 +65,7 @@ const TIMERS_AHEAD: usize = 16;
 /// How [`Loop::run_mode`] runs.
 ///
 /// libuv: `uv_run_mode`
+#[doc(alias = "uv_run_mode")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RunMode {
     /// Until nothing is alive or [`stop`](LoopHandle::stop) is called.
@@ -96,6 +97,8 @@ pub enum RunMode {
 /// ```
 ///
 /// libuv: `uv_loop_t`
+#[doc(alias = "uv_loop_t")]
+#[doc(alias = "uv_backend_fd")]
 pub struct Loop {
     handle: LoopHandle,
     /// A second reference to the selector, which unlike the first can be borrowed for as long as the loop lives.
@@ -156,6 +159,7 @@ impl Loop {
     /// What the system says when it has no descriptors left for the poller.
     ///
     /// libuv: `uv_loop_init`
+    #[doc(alias = "uv_loop_init")]
     pub fn new() -> io::Result<Loop> {
         Loop::builder().build()
     }
@@ -228,6 +232,7 @@ impl Loop {
     /// With whatever a callback panics with. The loop can be run again: what was ready goes on where it ended.
     ///
     /// libuv: `uv_run` with `UV_RUN_DEFAULT`
+    #[doc(alias = "uv_run")]
     pub fn run(&self) -> io::Result<()> {
         self.run_mode(RunMode::Default).map(drop)
     }
@@ -241,6 +246,7 @@ impl Loop {
     /// As [`run`](Loop::run).
     ///
     /// libuv: `uv_run`
+    #[doc(alias = "uv_run")]
     pub fn run_mode(&self, mode: RunMode) -> io::Result<bool> {
         self.run_for(mode, &mut NoRoot)?;
         Ok(self.is_alive())

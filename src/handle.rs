@@ -35,6 +35,8 @@ use crate::request::{Origin, Request};
 /// The kinds of handles.
 ///
 /// libuv: `uv_handle_type`
+#[doc(alias = "uv_handle_type")]
+#[doc(alias = "uv_handle_type_name")]
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -85,10 +87,12 @@ impl fmt::Display for Kind {
 /// inherent methods of each kind, so that this trait need not be imported. It is sealed.
 ///
 /// libuv: `uv_handle_t`
+#[doc(alias = "uv_handle_t")]
 pub trait Handle: private::Sealed {
     /// The kind of the handle.
     ///
     /// libuv: `uv_handle_get_type`
+    #[doc(alias = "uv_handle_get_type")]
     fn kind(&self) -> Kind;
 
     /// The handle as what it is, to be downcast to [`Tcp`](crate::Tcp), [`Timer`](crate::Timer), …
@@ -99,36 +103,43 @@ pub trait Handle: private::Sealed {
     /// Closes the handle. See [`Tcp::close`](crate::Tcp::close), which says the same for all kinds.
     ///
     /// libuv: `uv_close`
+    #[doc(alias = "uv_close")]
     fn close(&self) -> Request<()>;
 
     /// True if the handle is doing something that can call back.
     ///
     /// libuv: `uv_is_active`
+    #[doc(alias = "uv_is_active")]
     fn is_active(&self) -> bool;
 
     /// True from the call of close on.
     ///
     /// libuv: `uv_is_closing`
+    #[doc(alias = "uv_is_closing")]
     fn is_closing(&self) -> bool;
 
     /// Lets the handle keep the loop running while it is active. It does so from the start.
     ///
     /// libuv: `uv_ref`
+    #[doc(alias = "uv_ref")]
     fn ref_(&self);
 
     /// Lets the loop end although the handle is active.
     ///
     /// libuv: `uv_unref`
+    #[doc(alias = "uv_unref")]
     fn unref(&self);
 
     /// True unless the handle was unreferenced.
     ///
     /// libuv: `uv_has_ref`
+    #[doc(alias = "uv_has_ref")]
     fn has_ref(&self) -> bool;
 
     /// The loop on which the handle was made.
     ///
     /// libuv: `uv_handle_get_loop`
+    #[doc(alias = "uv_handle_get_loop")]
     fn event_loop(&self) -> &LoopHandle;
 
     /// The place in the program where the handle was made.
@@ -384,6 +395,7 @@ macro_rules! impl_handle {
             /// Dropping the request changes nothing: the close goes on.
             ///
             /// libuv: `uv_close`
+            #[doc(alias = "uv_close")]
             #[track_caller]
             pub fn close(&self) -> crate::Request<()> {
                 self.core().close(std::rc::Rc::clone(&self.0) as std::rc::Rc<dyn crate::event_loop::Object>)
@@ -392,6 +404,7 @@ macro_rules! impl_handle {
             /// True if the handle is doing something that can call back.
             ///
             /// libuv: `uv_is_active`
+            #[doc(alias = "uv_is_active")]
             pub fn is_active(&self) -> bool {
                 crate::event_loop::Object::is_active(&*self.0)
             }
@@ -399,6 +412,7 @@ macro_rules! impl_handle {
             /// True from the call of [`close`](Self::close) on.
             ///
             /// libuv: `uv_is_closing`
+            #[doc(alias = "uv_is_closing")]
             pub fn is_closing(&self) -> bool {
                 self.core().is_closing()
             }
@@ -406,6 +420,7 @@ macro_rules! impl_handle {
             /// Lets the handle keep the loop running while it is active. It does so from the start.
             ///
             /// libuv: `uv_ref`
+            #[doc(alias = "uv_ref")]
             pub fn ref_(&self) {
                 self.core().set_ref(true);
             }
@@ -413,6 +428,7 @@ macro_rules! impl_handle {
             /// Lets the loop end although the handle is active. Its unfinished requests still keep the loop running.
             ///
             /// libuv: `uv_unref`
+            #[doc(alias = "uv_unref")]
             pub fn unref(&self) {
                 self.core().set_ref(false);
             }
@@ -420,6 +436,7 @@ macro_rules! impl_handle {
             /// True unless the handle was [unreferenced](Self::unref).
             ///
             /// libuv: `uv_has_ref`
+            #[doc(alias = "uv_has_ref")]
             pub fn has_ref(&self) -> bool {
                 self.core().has_ref()
             }
@@ -427,6 +444,7 @@ macro_rules! impl_handle {
             /// The loop on which the handle was made.
             ///
             /// libuv: `uv_handle_get_loop`
+            #[doc(alias = "uv_handle_get_loop")]
             pub fn event_loop(&self) -> &crate::LoopHandle {
                 self.core().event_loop()
             }

@@ -157,7 +157,7 @@
 //! ```
 //!
 //! The chapter [`behaviour`] says in detail what the loop and each kind of handle promise, and where they differ from
-//! libuv.
+//! libuv. The chapter [`libuv`] has each function of libuv with what answers it here.
 //!
 //! # Features
 //!
@@ -187,6 +187,7 @@ mod event_loop;
 mod handle;
 #[cfg(feature = "futures")]
 mod io;
+pub mod libuv;
 mod panics;
 mod request;
 mod socket;

@@ -47,6 +47,7 @@ use crate::event_loop::{
 /// ```
 ///
 /// libuv: `uv_req_t` and its callback
+#[doc(alias = "uv_req_t")]
 pub struct Request<T>(State<T>);
 
 /// Whose request it is and where the program made it.
@@ -154,6 +155,7 @@ impl<T: 'static> Request<T> {
     /// until it ends; a shutdown and a close cannot.
     ///
     /// libuv: `uv_cancel`
+    #[doc(alias = "uv_cancel")]
     pub fn cancel(&self) -> bool {
         match &self.0 {
             State::Shared(ticket) => ticket.cancel(),
@@ -280,6 +282,7 @@ impl Canceler {
     /// Cancels the operation if that is still possible, and says whether it was. Then the callback gets [`Canceled`].
     ///
     /// libuv: `uv_cancel`
+    #[doc(alias = "uv_cancel")]
     pub fn cancel(&self) -> bool {
         self.ticket.as_ref().is_some_and(|ticket| ticket.cancel())
     }

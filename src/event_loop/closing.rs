@@ -92,6 +92,7 @@ impl Loop {
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::Busy`]), and the loop is dropped.
     ///
     /// libuv: `uv_loop_close`
+    #[doc(alias = "uv_loop_close")]
     pub fn close(self) -> Result<(), CloseError> {
         let inner = &self.handle.inner;
         if inner.is_alive() || !inner.handles.is_empty() || inner.running.get() {

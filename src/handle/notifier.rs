@@ -35,6 +35,7 @@ use crate::panics::Panics;
 /// ```
 ///
 /// libuv: `uv_async_t`
+#[doc(alias = "uv_async_t")]
 #[derive(Clone)]
 pub struct Notifier(Rc<NotifierInner>);
 
@@ -65,6 +66,7 @@ impl Notifier {
     /// and so fails where the `start` of another kind would.
     ///
     /// libuv: `uv_async_init`
+    #[doc(alias = "uv_async_init")]
     #[track_caller]
     pub fn new(
         event_loop: &LoopHandle,
@@ -82,6 +84,7 @@ impl Notifier {
     /// As [`new`](Notifier::new).
     ///
     /// libuv: `uv_async_init` without a callback
+    #[doc(alias = "uv_async_init")]
     #[track_caller]
     pub fn wake_only(event_loop: &LoopHandle) -> io::Result<Notifier> {
         Notifier::make(event_loop, false)
@@ -218,6 +221,7 @@ impl NotifierSender {
     /// ([`Misuse::LoopGone`]).
     ///
     /// libuv: `uv_async_send`
+    #[doc(alias = "uv_async_send")]
     pub fn send(&self) -> io::Result<()> {
         // A read-modify-write even when one is pending: a plain load first could miss that the callback has begun, and
         // what was written before this send would then be seen by no callback at all.

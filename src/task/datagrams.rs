@@ -24,6 +24,7 @@ impl Udp {
     /// Dropping the future loses nothing: what arrives stays with the system.
     ///
     /// libuv: `uv_udp_recv_start` for one datagram
+    #[doc(alias = "uv_udp_recv_start")]
     pub fn recv_once(&self) -> RecvOnce<'_> {
         RecvOnce(Receiving::new(self))
     }

@@ -17,6 +17,7 @@ impl Poll {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the handle was closed.
     ///
     /// libuv: `uv_fileno`
+    #[doc(alias = "uv_fileno")]
     pub fn fileno(&self) -> io::Result<RawFd> {
         self.with_fd(|fd| fd.as_raw_fd())
     }

@@ -31,6 +31,7 @@ impl Tcp {
     /// having been awaited, it goes on.
     ///
     /// libuv: `uv_tcp_connect`
+    #[doc(alias = "uv_tcp_connect")]
     #[track_caller]
     pub fn connect(&self, addr: impl IntoAddr) -> Request<()> {
         self.connect_to(self.core().origin(), addr.into_addr())

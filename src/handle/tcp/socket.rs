@@ -18,6 +18,8 @@ impl Tcp {
     /// [`open`](Tcp::open) gives it one.
     ///
     /// libuv: `uv_tcp_init`
+    #[doc(alias = "uv_tcp_init")]
+    #[doc(alias = "uv_tcp_init_ex")]
     #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Tcp {
         StreamSocket::make(event_loop, Location::caller())
@@ -35,6 +37,7 @@ impl Tcp {
     /// for.
     ///
     /// libuv: `uv_tcp_bind`
+    #[doc(alias = "uv_tcp_bind")]
     pub fn bind(&self, addr: impl IntoAddr) -> io::Result<()> {
         self.bind_to(addr.into_addr())
     }
@@ -93,6 +96,7 @@ impl Tcp {
     /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket.
     ///
     /// libuv: `uv_tcp_getsockname`
+    #[doc(alias = "uv_tcp_getsockname")]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.with_any_socket(|socket| as_ip(socket.local_addr()?))?
     }
@@ -107,6 +111,7 @@ impl Tcp {
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a socket ([`Misuse::NoSocket`]) or a connection.
     ///
     /// libuv: `uv_tcp_getpeername`
+    #[doc(alias = "uv_tcp_getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.with_any_socket(|socket| as_ip(socket.peer_addr()?))?
     }

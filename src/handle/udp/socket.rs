@@ -163,6 +163,7 @@ impl Udp {
     /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) before there is a socket and after close.
     ///
     /// libuv: `uv_fileno`
+    #[doc(alias = "uv_fileno")]
     pub fn fileno(&self) -> io::Result<RawFd> {
         self.with_fd(|fd| fd.as_raw_fd())
     }

@@ -183,19 +183,24 @@ impl Listener {
         }
     }
 
-    /// A future of `accept_next` is done. What else may be waiting is for the next one.
+    /// A future of `accept_next` is done. What else may be waiting is for the next one, whose waker must not take from this one
+    /// what it is about to return.
     fn finish(&self, tcp: &Tcp, place: &mut Place) {
         self.waiters.leave(tcp.event_loop().inner(), place);
-        self.wake_next(tcp);
+        self.try_next(tcp).give_up();
+    }
+
+    fn wake_next(&self, tcp: &Tcp) {
+        self.try_next(tcp).go_on();
     }
 
     /// Connections may be waiting: the task that has waited longest has a try. It sees to the next one.
-    fn wake_next(&self, tcp: &Tcp) {
+    fn try_next(&self, tcp: &Tcp) -> Panics {
+        let mut panics = Panics::default();
         if self.has_work() {
-            let mut panics = Panics::default();
             self.waiters.wake_next(tcp.event_loop().inner(), &mut panics);
-            panics.go_on();
         }
+        panics
     }
 
     /// True if an attempt to accept may find something.

@@ -12,7 +12,8 @@ type Payload = Box<dyn Any + Send>;
 /// Holds panics back until all is done that has to be. Then the first of them goes on; the program has heard of the
 /// others by its panic hook.
 ///
-/// Whoever makes one must [let it go on](Panics::go_on) at the end.
+/// Whoever makes one must [let it go on](Panics::go_on), or [give it up](Panics::give_up), at the end.
+#[must_use = "a panic that was caught has to go on"]
 #[derive(Default)]
 pub(crate) struct Panics {
     first: Option<Payload>,
@@ -50,8 +51,15 @@ impl Panics {
     pub(crate) fn go_on(self) {
         match self.first {
             None => {}
-            Some(payload) if thread::panicking() => give_up(payload),
+            Some(payload) if thread::panicking() => log(payload),
             Some(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Logs the first panic instead of letting it go on: for those who have something to return that would be lost.
+    pub(crate) fn give_up(self) {
+        if let Some(payload) = self.first {
+            log(payload);
         }
     }
 }
@@ -65,8 +73,8 @@ pub(crate) fn discard(payload: Payload) {
 }
 
 #[cold]
-fn give_up(payload: Payload) {
-    let log = || error!("a panic met another one and ends here: {}", text_of(&*payload));
+fn log(payload: Payload) {
+    let log = || error!("a panic that must not go on ends here: {}", text_of(&*payload));
     if let Err(another) = catch_unwind(AssertUnwindSafe(log)) {
         discard(another);
     }

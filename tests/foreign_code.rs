@@ -756,6 +756,33 @@ fn a_waker_may_do_anything_when_its_handle_is_closed() {
     for_each_wait(waits(), &ACTS_IN_WAKE, |what, begin, act| act_in_wake(what, begin, act, true));
 }
 
+/// L-40, Z-13: a task that gets a connection wakes the next one, whose waker may panic: the connection is not lost, nor is
+/// the one behind it.
+#[test]
+fn the_waker_of_the_next_one_takes_no_connection_away() {
+    let _watchdog = watchdog();
+    let world = World::new();
+    let (server, addr) = listening(&world.event_loop);
+    let wakers = [ForeignWaker::new(), ForeignWaker::new(), ForeignWaker::new()];
+    let mut waits = [(); 3].map(|()| server.accept_next());
+    let mut accepted = 0;
+    for (wait, waker) in waits.iter_mut().zip(&wakers) {
+        assert!(wait.poll_unpin(&mut Context::from_waker(&waker.waker())).is_pending());
+    }
+    wakers[1].on_wake(|| panic!("on purpose"));
+    let clients = [(); 2].map(|()| TcpStream::connect(addr).expect("it listens"));
+    world.turn_until("the first", || wakers[0].wakes() > 0);
+    for at in [0, 2] {
+        let mut context_of = |at: usize| {
+            waits[at].poll_unpin(&mut Context::from_waker(&wakers[at].waker())).is_ready()
+        };
+        world.attempt(|| accepted += usize::from(context_of(at)));
+    }
+    assert_eq!((accepted, world.panics.get(), wakers[2].wakes()), (2, 0, 1));
+    drop((clients, waits));
+    world.end("the waker of the next one");
+}
+
 /// The waker is dropped since another one takes its place, or with its future.
 fn act_in_drop(what: &str, begin: Begin, act: Act, with_future: bool) {
     let world = World::new();

@@ -196,19 +196,24 @@ impl<H: SocketHandle> Listener<H> {
         }
     }
 
-    /// A future of `accept_next` is done. What else may be waiting is for the next one.
+    /// A future of `accept_next` is done. What else may be waiting is for the next one, whose waker must not take from this one
+    /// what it is about to return.
     fn finish(&self, handle: &H, place: &mut Place) {
         self.waiters.leave(loop_of(handle), place);
-        self.wake_next(handle);
+        self.try_next(handle).give_up();
+    }
+
+    fn wake_next(&self, handle: &H) {
+        self.try_next(handle).go_on();
     }
 
     /// Connections may be waiting: the task that has waited longest has a try. It sees to the next one.
-    fn wake_next(&self, handle: &H) {
+    fn try_next(&self, handle: &H) -> Panics {
+        let mut panics = Panics::default();
         if self.has_work() {
-            let mut panics = Panics::default();
             self.waiters.wake_next(loop_of(handle), &mut panics);
-            panics.go_on();
         }
+        panics
     }
 
     /// True if an attempt to accept may find something.

@@ -71,7 +71,7 @@ use crate::event_loop::{AliveReason, Guarded, LoopHandle, Object, has_normal_dat
 /// # Ok::<(), io::Error>(())
 /// ```
 ///
-/// In a task, with the descriptor inside the handle:
+/// In a task, which tries first and waits when there is nothing yet:
 ///
 /// ```
 /// use luvio::{Loop, Poll};
@@ -87,7 +87,7 @@ use crate::event_loop::{AliveReason, Guarded, LoopHandle, Object, has_normal_dat
 ///     loop {
 ///         match here.recv(&mut buffer) {
 ///             Err(err) if err.kind() == io::ErrorKind::WouldBlock => poll.readable().await?,
-///             received => return Ok(buffer[..received?].to_vec()),
+///             received => return io::Result::Ok(buffer[..received?].to_vec()),
 ///         }
 ///     }
 /// })?;

@@ -72,7 +72,7 @@ use crate::panics::Panics;
 /// # Ok::<(), io::Error>(())
 /// ```
 ///
-/// In a task, with the descriptor inside the handle:
+/// In a task, which tries first and waits when there is nothing yet:
 ///
 /// ```
 /// use luvio::{Loop, Poll};

@@ -23,6 +23,11 @@ impl Poll {
         context: &Context<'_>,
     ) -> task::Poll<io::Result<Ready>> {
         let (poll, inner) = (&self.0, self.event_loop().inner());
+        // The program's code, too, which may close the handle: the logger, and the clone of a waker of its own.
+        if place.is_none() {
+            warn_if_elsewhere(&inner.tasks);
+        }
+        let waker = context.waker().clone();
         match poll.core.check_open() {
             Err(_) if self.stop_waiting(place) => return task::Poll::Ready(Err(Canceled.into())),
             open => open?,
@@ -39,11 +44,8 @@ impl Poll {
                 self.stop_waiting(place);
                 return task::Poll::Ready(Err(err));
             }
-            if place.is_none() {
-                warn_if_elsewhere(&inner.tasks);
-            }
         }
-        poll.waits.wait(inner, place, interest, context);
+        poll.waits.wait(inner, place, interest, waker);
         task::Poll::Pending
     }
 
@@ -93,15 +95,14 @@ impl Waits {
         Some(met)
     }
 
-    /// Has the task of `context` wait.
+    /// Has the task of `waker` wait.
     pub(super) fn wait(
         &self,
         inner: &LoopInner,
         place: &mut Place,
         interest: Interest,
-        context: &Context<'_>,
+        waker: Waker,
     ) {
-        let waker = context.waker().clone();
         let mut waits = self.waits.borrow_mut();
         let place = *place.get_or_insert_with(|| {
             waits.insert(Wait { interest, is_waiting: false, met: Interest::NONE, waker: None })

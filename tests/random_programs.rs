@@ -3,8 +3,7 @@
 //! A program is drawn from a seed: streams, timers, hooks, notifiers, signals, deferred and posted closures, tasks, and
 //! futures that are polled by hand. Its callbacks, destructors, wakers and tasks do the same things as its main part: they
 //! use the handles that they belong to, panic, drop the loop. What each does is in `random_programs/`: `program` draws
-//! programs, `perform` and `futures` do what they say, `world` keeps the books, `life` runs them and looks at the end,
-//! `known` leaves out what is known to go wrong.
+//! programs, `perform` and `futures` do what they say, `world` keeps the books, `life` runs them and looks at the end.
 //!
 //! Each program runs in a child process, many after one another. One that fails, hangs or aborts is made smaller, as long as
 //! it still fails in the same way, and printed with its seed.
@@ -16,8 +15,6 @@ mod support;
 
 #[path = "random_programs/futures.rs"]
 mod futures;
-#[path = "random_programs/known.rs"]
-mod known;
 #[path = "random_programs/life.rs"]
 mod life;
 #[path = "random_programs/perform.rs"]

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use luvio::{await_callback, interval, sleep, timeout, yield_now};
 
-use super::known;
 use super::perform::{micros, perform, start_connect, start_write};
 use super::program::{Action, Code, Op};
 use super::world::{
@@ -192,10 +191,10 @@ async fn wait_for(op: Op) {
                 }
             }
         }
-        Op::PollRead(h) => one_by_trait(by_trait::read(h)).await,
-        Op::PollWrite(h, len) => one_by_trait(by_trait::write(h, len)).await,
-        Op::Flush(h) => one_by_trait(by_trait::flush(h)).await,
-        Op::PollClose(h) => one_by_trait(by_trait::close(h)).await,
+        Op::PollRead(h) => by_trait::read(h).await,
+        Op::PollWrite(h, len) => by_trait::write(h, len).await,
+        Op::Flush(h) => by_trait::flush(h).await,
+        Op::PollClose(h) => by_trait::close(h).await,
     }
 }
 
@@ -227,21 +226,6 @@ async fn park(s: u8) {
         Poll::Pending
     });
     until_the_end(parked).await;
-}
-
-async fn one_by_trait(operation: impl Future<Output = ()>) {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            world(|world| world.by_trait -= 1);
-        }
-    }
-    if known::ONE_WAITER_BY_TRAIT && world(|world| world.by_trait > 0) {
-        return;
-    }
-    world(|world| world.by_trait += 1);
-    let _leave = Leave;
-    operation.await;
 }
 
 /// The traits of futures-io.

@@ -13,12 +13,11 @@ use std::time::Duration;
 use luvio::{Builder, Loop, LoopHandle, Misuse, Prepare, RunMode, Timer};
 
 use super::futures::task;
-use super::known;
 use super::perform::perform;
 use super::program::{Code, HELD, Mode, Program, SLOTS, Setting};
 use super::world::{
-    Quiet, World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless,
-    hold, is_gone, is_planned, put, running, script, take, try_world, world,
+    World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless, hold,
+    is_gone, is_planned, put, running, script, take, try_world, world,
 };
 
 /// So many actions one program does in all.
@@ -66,7 +65,6 @@ impl log::Log for Logger {
     fn log(&self, record: &log::Record<'_>) {
         drop(record.args().to_string());
         let logger = try_world(|world| world.logger);
-        let _quiet = Quiet::when(known::LOGGER_KEEPS_TASK);
         script(logger.unwrap_or(0), None);
     }
 
@@ -306,17 +304,13 @@ fn release(l: u8, event_loop: Rc<Loop>) {
     struct Disposing(u8);
     impl Drop for Disposing {
         fn drop(&mut self) {
-            world(|world| world.disposing -= 1);
             check_dropped(self.0);
         }
     }
     if Rc::strong_count(&event_loop) > 1 {
         return;
     }
-    world(|world| {
-        world.gone[usize::from(l)] = true;
-        world.disposing += 1;
-    });
+    world(|world| world.gone[usize::from(l)] = true);
     let _disposing = Disposing(l);
     api(|| drop(event_loop));
 }

@@ -17,20 +17,19 @@ use luvio::Signal;
 use luvio::{Check, Idle, Notifier, Prepare, Request, Tcp, Timer};
 
 use super::futures::{awaiting, task};
-use super::known;
 use super::life;
 use super::program::{
     Action, CHECK, Code, IDLE, ME, NOTIFIER, PREPARE, SIGNAL, TCPS, TIMER, To, Use,
 };
 use super::support;
 use super::world::{
-    HeldCanceler, HeldFuture, HeldRequest, Holder, InWaker, It, Item, Quiet, Sock, Token, WriteId,
-    api, called, check_gone, event, fail, fail_unless, get, hold, is_gone, panic_on_purpose, put,
-    received, script, sock, spend, take, try_world, world, write_canceled, write_cut, write_ended,
+    HeldCanceler, HeldFuture, HeldRequest, Holder, It, Item, Sock, Token, WriteId, api, called,
+    check_gone, event, fail, fail_unless, get, hold, is_gone, panic_on_purpose, put, received,
+    script, sock, spend, take, world, write_canceled, write_cut, write_ended,
 };
 
 pub fn perform(action: Action) {
-    if !spend() || is_known(action) {
+    if !spend() {
         return;
     }
     match action {
@@ -175,15 +174,6 @@ pub fn perform(action: Action) {
     }
 }
 
-/// True if this is known to go wrong here.
-fn is_known(action: Action) -> bool {
-    let polls = matches!(action, Action::Await { .. } | Action::Poll { .. });
-    let connects = matches!(action, Action::Connect { .. } | Action::Listen { .. });
-    let (in_waker, in_reader) = world(|world| (world.in_waker > 0, world.in_reader > 0));
-    known::AWAITED_IN_RELEASE && polls && in_waker
-        || known::CONNECT_IN_FAILED_CONNECT && (polls || connects) && in_reader
-}
-
 fn handle(l: u8) -> luvio::LoopHandle {
     world(|world| world.handles[usize::from(l)].clone())
 }
@@ -240,10 +230,7 @@ fn post(l: u8, code: Code, elsewhere: bool) {
             token.call();
             script(code.body, None);
         });
-        let is_disposing = try_world(|world| world.disposing > 0) == Some(true);
-        if posted.is_ok() == was_gone && !(known::POST_WHILE_DISPOSING && is_disposing) {
-            fail("post says the wrong thing of its loop");
-        }
+        fail_unless(posted.is_ok() != was_gone, || "post says the wrong thing of its loop".into());
     });
 }
 
@@ -698,10 +685,7 @@ impl Wake for ScriptWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, SeqCst) {
-            if let Some(_in_waker) = InWaker::enter() {
-                let _quiet = Quiet::when(known::WAKER_KEEPS_OTHERS);
-                script(self.body, None);
-            }
+            script(self.body, None);
         }
     }
 }

@@ -25,7 +25,6 @@ use luvio::{
     Request, Resume, Tcp, Timer, is_canceled,
 };
 
-use super::known;
 use super::perform::perform;
 use super::program::{Action, Code, HELD, ME, SLOTS};
 
@@ -158,12 +157,6 @@ impl Token {
 impl Drop for Token {
     fn drop(&mut self) {
         self.count.drops.fetch_add(1, SeqCst);
-        let is_callback = known::CLOSED_STAYS_ALIVE && self.count.what.ends_with("callback");
-        let is_waker = known::WAKER_KEEPS_OTHERS && self.count.what == "a waker";
-        let is_payload = known::PAYLOAD_KEEPS_TASK && self.count.what == "a panic's payload";
-        let _quiet = Quiet::when(is_callback && CALLS.get() == 0 || is_waker || is_payload);
-        let _in_reader = InReader::when(self.count.what == "a read callback");
-        let _in_waker = (self.count.what == "a waker").then(InWaker::enter).flatten();
         script(self.end, None);
     }
 }
@@ -221,10 +214,8 @@ pub struct World {
     pub loops: [Option<Rc<Loop>>; 2],
     pub handles: Vec<LoopHandle>,
     pub gone: [bool; 2],
-    pub disposing: u32,
-    quiet: u32,
-    pub in_waker: u32,
-    pub in_reader: u32,
+    /// How many payloads of panics are being dropped, each inside the drop of the one before.
+    chain: u32,
     pub running: [bool; 2],
     pub turns: [u32; 2],
     pub slots: [Option<Item>; SLOTS as usize],
@@ -238,8 +229,6 @@ pub struct World {
     counts: Vec<Arc<Count>>,
     /// How many tasks wait for something that ends with a handle.
     pub waiting: usize,
-    /// How many futures wait by the futures-io traits.
-    pub by_trait: usize,
     /// The program is over: what waits for the program only, ends.
     pub ending: bool,
     pub enders: Vec<Waker>,
@@ -306,54 +295,6 @@ impl Drop for Me {
     }
 }
 
-/// The time in which the program does not panic.
-pub struct Quiet(bool);
-
-impl Quiet {
-    pub fn when(quiet: bool) -> Quiet {
-        try_world(|world| world.quiet += u32::from(quiet));
-        Quiet(quiet)
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        try_world(|world| world.quiet -= u32::from(self.0));
-    }
-}
-
-/// The time in which the destructor of a read callback runs.
-struct InReader(bool);
-
-impl InReader {
-    fn when(in_reader: bool) -> InReader {
-        try_world(|world| world.in_reader += u32::from(in_reader));
-        InReader(in_reader)
-    }
-}
-
-impl Drop for InReader {
-    fn drop(&mut self) {
-        try_world(|world| world.in_reader -= u32::from(self.0));
-    }
-}
-
-/// The time in which a waker of the program runs, or its destructor.
-pub struct InWaker(());
-
-impl InWaker {
-    /// `None` in other threads, where there is nothing that it could do.
-    pub fn enter() -> Option<InWaker> {
-        try_world(|world| world.in_waker += 1).map(InWaker)
-    }
-}
-
-impl Drop for InWaker {
-    fn drop(&mut self) {
-        world(|world| world.in_waker -= 1);
-    }
-}
-
 struct Depth;
 
 impl Drop for Depth {
@@ -391,14 +332,36 @@ pub fn spend() -> bool {
 }
 
 /// A panic of the program. Its payload may have a destructor, too.
-pub struct Planned(#[allow(dead_code)] Token);
+pub struct Planned {
+    token: Option<Token>,
+    chain: u32,
+}
+
+/// The destructor of a payload may panic, and so on, so often. The library gives up after a few more.
+const CHAIN: u32 = 5;
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        let outer = world(|world| mem::replace(&mut world.chain, self.chain));
+        let _outer = Chain(outer);
+        drop(self.token.take());
+    }
+}
+
+/// Payloads that are dropped inside the drop of others.
+struct Chain(u32);
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        world(|world| world.chain = self.0);
+    }
+}
 
 pub fn panic_on_purpose(end: u8) {
-    let is_quiet =
-        world(|world| world.quiet > 0 || known::PANIC_STOPS_DISPOSE && world.disposing > 0);
-    if !is_quiet && !thread::panicking() {
+    let chain = world(|world| world.chain) + 1;
+    if chain <= CHAIN && !thread::panicking() {
         let token = Token::new("a panic's payload", 0, true, Code { body: 0, end, keeps: false });
-        std::panic::panic_any(Planned(token));
+        std::panic::panic_any(Planned { token: Some(token), chain });
     }
 }
 

@@ -8,11 +8,13 @@ use std::time::Instant;
 
 use luvio::{await_callback, interval, sleep, timeout, yield_now};
 
-use super::perform::{micros, perform, start_connect, start_write};
+use super::data::{received, write_ended};
+use super::given::Holder;
+use super::perform::{micros, perform};
 use super::program::{Action, Code, Op};
+use super::streams::{start_connect, start_write};
 use super::world::{
-    Holder, It, Item, Sock, api, fail_unless, get, hold, put, received, script, sock, spend, take,
-    world, write_ended,
+    It, Item, Sock, api, fail_unless, get, hold, put, script, sock, spend, take, world,
 };
 
 impl Op {
@@ -233,7 +235,7 @@ async fn park(s: u8) {
 mod by_trait {
     use std::pin::Pin;
 
-    use super::super::world::write_cut;
+    use super::super::data::write_cut;
     use super::*;
     use futures::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 

@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use luvio::{Builder, Loop, LoopHandle, Misuse, Prepare, RunMode, Timer};
 
+use super::data::check_connections;
 use super::futures::task;
+use super::given::{check_counts, check_dropped, is_planned};
 use super::perform::perform;
 use super::program::{Code, HELD, Mode, Program, SLOTS, Setting};
 use super::world::{
-    World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless, hold,
-    is_gone, is_planned, put, running, script, take, try_world, world,
+    World, api, begin, fail, fail_unless, hold, is_gone, put, running, script, take, try_world,
+    world,
 };
 
 /// So many actions one program does in all.
@@ -26,6 +28,8 @@ const BUDGET: u32 = 300;
 const TURNS: u32 = 25;
 /// … unless everything is closed, and so it ends by itself.
 const MANY_TURNS: u32 = 500;
+/// So many turns are enough for all tasks to be polled that are ready.
+const FEW_TURNS: u32 = 8;
 const LONG: Duration = Duration::from_millis(500);
 /// The usual time limit of a run.
 const LIMIT: Duration = Duration::from_millis(2);
@@ -340,12 +344,15 @@ fn wind_down() {
     }
 }
 
-/// Turns as long as there is something to do at once.
+/// Turns as long as there is something to do at once, and a few times in any case: what is deferred keeps the loop running
+/// for unreferenced tasks that another loop woke.
 fn turn_until_quiet(l: u8) {
     let event_loop = world(|world| world.handles[usize::from(l)].clone());
-    for _ in 0..MANY_TURNS {
+    for turn in 0..MANY_TURNS {
+        event_loop.defer(|_| {});
         catch(|| run(l, Mode::NoWait));
-        if !event_loop.is_alive() || event_loop.backend_timeout() != Some(Duration::ZERO) {
+        let is_quiet = event_loop.backend_timeout() != Some(Duration::ZERO);
+        if turn >= FEW_TURNS && (is_quiet || !event_loop.is_alive()) {
             break;
         }
     }

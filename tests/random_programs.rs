@@ -17,6 +17,8 @@ mod support;
 
 #[path = "random_programs/data.rs"]
 mod data;
+#[path = "random_programs/datagrams.rs"]
+mod datagrams;
 #[path = "random_programs/draw.rs"]
 mod draw;
 #[path = "random_programs/futures.rs"]

@@ -2,7 +2,7 @@
 
 use super::program::{
     Action, CHECK, Code, HELD, IDLE, ME, Mode, NOTIFIER, Op, PREPARE, Program, SIGNAL, SLOTS,
-    Setting, TCPS, TIMER, To, Use,
+    Setting, TCPS, TIMER, To, UDP, Use,
 };
 
 impl Program {
@@ -27,7 +27,7 @@ struct Draw {
     favourite: u8,
 }
 
-const GROUPS: usize = 14;
+const GROUPS: usize = 15;
 
 impl Draw {
     fn new(seed: u64) -> Draw {
@@ -192,6 +192,10 @@ impl Draw {
         NOTIFIER + self.below(2) as u8
     }
 
+    fn udp(&mut self) -> u8 {
+        UDP + self.below(2) as u8
+    }
+
     fn signal(&mut self) -> u8 {
         SIGNAL + self.below(2) as u8
     }
@@ -248,6 +252,7 @@ impl Draw {
             10 => self.about_closures(),
             11 => self.about_tasks(),
             12 => self.about_futures(),
+            13 => self.about_datagrams(),
             _ => self.about_the_loop(),
         }
     }
@@ -344,6 +349,21 @@ impl Draw {
                 let op = self.stream_op();
                 self.awaiting(op)
             }
+        }
+    }
+
+    fn about_datagrams(&mut self) -> Action {
+        let (own, to) = (self.udp(), self.udp());
+        let h = self.or_me(own);
+        match self.below(12) {
+            0 | 1 => Action::Make { h: own, l: self.loop_(), code: self.code(), bare: false },
+            2 | 3 => Action::Bind { h },
+            4 | 5 => Action::RecvStart { h, code: self.code() },
+            6 => Action::Stop_ { h },
+            7 | 8 => Action::SendTo { h, to, len: self.len(), then: self.use_() },
+            9 => Action::TrySendTo { h, to, len: self.len() },
+            10 => Action::ConnectUdp { h, to },
+            _ => self.awaiting(Op::RecvOnce(h)),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use luvio::{await_callback, interval, sleep, timeout, yield_now};
 
 use super::data::{received, write_ended};
+use super::datagrams;
 use super::given::Holder;
 use super::perform::{micros, perform};
 use super::program::{Action, Code, Op};
@@ -87,7 +88,7 @@ async fn wait_for(op: Op) {
         Op::ReadOnce(h) => {
             if let Some(sock) = sock(h) {
                 if let Ok(data) = sock.tcp.read_once().await {
-                    received(sock.conn.get(), &data.unwrap_or_default());
+                    received(sock.notes.conn.get(), &data.unwrap_or_default());
                 }
             }
         }
@@ -95,21 +96,21 @@ async fn wait_for(op: Op) {
             if let Some(sock) = sock(h) {
                 let mut data = Vec::new();
                 if sock.tcp.read_into(&mut data).await.is_ok() {
-                    received(sock.conn.get(), &data);
+                    received(sock.notes.conn.get(), &data);
                 }
             }
         }
         Op::ReadWith(h, code) => {
             if let Some(sock) = sock(h) {
                 let holder = Holder::new("what takes a read", sock.l, true, code, None);
-                let (conn, item) = (Rc::clone(&sock.conn), sock.item());
+                let (notes, item) = (Rc::clone(&sock.notes), sock.item());
                 let read = sock.tcp.read_with(move |data| {
                     holder.token().call();
-                    received(conn.get(), data);
+                    received(notes.conn.get(), data);
                     script(code.body, Some(item));
                 });
                 if let Ok(None) = read.await {
-                    received(sock.conn.get(), &[]);
+                    received(sock.notes.conn.get(), &[]);
                 }
             }
         }
@@ -139,7 +140,7 @@ async fn wait_for(op: Op) {
         Op::Accept(h, into) => {
             if let Some(Sock { l, tcp, .. }) = sock(h) {
                 if let Ok(tcp) = tcp.accept_next().await {
-                    let sock = Sock { l, tcp, conn: Rc::default() };
+                    let sock = Sock { l, tcp, notes: Rc::default() };
                     sock.accepted();
                     put(into, Some(sock.item()));
                 }
@@ -158,6 +159,7 @@ async fn wait_for(op: Op) {
         }
         #[cfg(not(feature = "signal"))]
         Op::Delivered(h) => drop(get(h)),
+        Op::RecvOnce(h) => datagrams::recv_once(h).await,
         Op::Sleep(delay) => {
             if is_running() {
                 let (begin, delay) = (Instant::now(), micros(delay));
@@ -243,7 +245,7 @@ mod by_trait {
         if let Some(sock) = sock(h) {
             let mut buffer = [0; 40];
             if let Ok(length) = AsyncReadExt::read(&mut &sock.tcp, &mut buffer).await {
-                received(sock.conn.get(), &buffer[..length]);
+                received(sock.notes.conn.get(), &buffer[..length]);
             }
         }
     }

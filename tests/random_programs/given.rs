@@ -25,6 +25,12 @@ pub struct Token {
     end: u8,
 }
 
+impl Count {
+    pub fn was_called(&self) -> bool {
+        self.calls.load(SeqCst) > 0
+    }
+}
+
 impl Token {
     pub fn new(what: &'static str, l: u8, once: bool, code: Code) -> Token {
         let count = Arc::new(Count {

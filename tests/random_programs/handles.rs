@@ -6,11 +6,13 @@ use std::time::Duration;
 
 #[cfg(feature = "signal")]
 use luvio::Signal;
+#[cfg(feature = "udp")]
+use luvio::Udp;
 use luvio::{Check, Idle, Notifier, Prepare, Tcp, Timer};
 
 use super::given::Holder;
 use super::perform::{handle, micros};
-use super::program::{CHECK, Code, IDLE, ME, NOTIFIER, PREPARE, SIGNAL, TCPS, TIMER};
+use super::program::{CHECK, Code, IDLE, ME, NOTIFIER, PREPARE, SIGNAL, TCPS, TIMER, UDP};
 use super::world::{It, Item, api, check_gone, event, fail_unless, get, is_gone, put, script};
 
 pub fn make(h: u8, l: u8, code: Code, bare: bool) {
@@ -40,9 +42,11 @@ pub fn make(h: u8, l: u8, code: Code, bare: bool) {
             }
         }
         #[cfg(feature = "signal")]
-        SIGNAL.. => It::Signal(api(|| Signal::new(&event_loop))),
-        #[cfg(not(feature = "signal"))]
-        SIGNAL.. => return,
+        SIGNAL..UDP => It::Signal(api(|| Signal::new(&event_loop))),
+        #[cfg(feature = "udp")]
+        UDP.. => It::Udp(api(|| Udp::new(&event_loop)), Rc::default()),
+        #[allow(unreachable_patterns)] // with all features
+        _ => return,
     };
     let item = Item { l, it };
     fail_unless(item.handle().is_closing() == was_gone, || {
@@ -65,6 +69,11 @@ pub fn ask(h: u8) {
                 let _ = (tcp.is_readable(), tcp.is_writable(), tcp.fileno());
             }
             It::Timer(timer, _) => drop((timer.due_in(), timer.repeat())),
+            #[cfg(feature = "udp")]
+            It::Udp(udp, _) => {
+                let _ = (udp.local_addr(), udp.peer_addr(), udp.fileno());
+                let _ = (udp.send_queue_size(), udp.send_queue_count());
+            }
             _ => {}
         }
         let _ = (handle(item.l).backend_timeout(), handle(item.l).now());
@@ -82,6 +91,8 @@ pub fn stop(h: u8) {
         It::Notifier(_) => {}
         #[cfg(feature = "signal")]
         It::Signal(signal) => signal.stop(),
+        #[cfg(feature = "udp")]
+        It::Udp(udp, _) => udp.recv_stop(),
     });
 }
 

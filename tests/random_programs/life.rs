@@ -17,6 +17,7 @@ use super::futures::task;
 use super::given::{check_counts, check_dropped, is_planned};
 use super::perform::perform;
 use super::program::{Code, HELD, Mode, Program, SLOTS, Setting};
+use super::requests::check_not_forgotten;
 use super::world::{
     World, api, begin, fail, fail_unless, hold, is_gone, put, running, script, take, try_world,
     world,
@@ -24,6 +25,8 @@ use super::world::{
 
 /// So many actions one program does in all.
 const BUDGET: u32 = 300;
+/// What a loop of which nothing was asked has for its number.
+const READS_PER_TURN: u32 = 32;
 /// After so many turns a run is stopped, …
 const TURNS: u32 = 25;
 /// … unless everything is closed, and so it ends by itself.
@@ -89,6 +92,7 @@ pub fn live(program: Program, silent: Option<SocketAddr>) -> Result<(), String> 
     fresh.silent = silent;
     fresh.logger = logger_of(&program.settings);
     fresh.is_virtual = program.settings.iter().any(|it| matches!(it, Setting::VirtualClock));
+    fresh.reads_per_turn = [reads_per_turn(&program.settings), READS_PER_TURN];
     begin(fresh);
     for builder in [builder_of(&program.settings), Loop::builder()] {
         let event_loop = builder.build().expect("a loop can be made");
@@ -142,6 +146,14 @@ fn logger_of(settings: &[Setting]) -> u8 {
     scripts.next_back().unwrap_or(0)
 }
 
+fn reads_per_turn(settings: &[Setting]) -> u32 {
+    let set = settings.iter().rev().find_map(|setting| match setting {
+        Setting::ReadsPerTurn(count) => Some(*count),
+        _ => None,
+    });
+    set.unwrap_or(READS_PER_TURN)
+}
+
 #[cfg(target_os = "linux")]
 fn open_descriptors() -> usize {
     super::support::open_descriptors()
@@ -180,6 +192,7 @@ fn arm(l: u8, limit: Duration, most: u32) {
     let counted = turns.start(move |prepare| {
         check_alive(l);
         let turn = world(|world| {
+            world.all_turns[usize::from(l)] += 1;
             world.turns[usize::from(l)] += 1;
             world.was_stopped |= world.turns[usize::from(l)] >= most;
             world.turns[usize::from(l)]
@@ -321,6 +334,8 @@ fn release(l: u8, event_loop: Rc<Loop>) {
 
 /// Closes every handle, and has every task end by itself.
 fn wind_down() {
+    (0..2).for_each(turn_until_quiet);
+    (0..HELD).for_each(|s| catch(|| check_not_forgotten(s)));
     for budget in [15, 0] {
         world(|world| world.budget = world.budget.min(budget));
         (0..2).for_each(close_all);

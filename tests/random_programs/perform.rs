@@ -14,7 +14,7 @@ use super::world::{
     It, Item, api, called, check_gone, fail_unless, get, hold, is_gone, put, script, sock, spend,
     take, world,
 };
-use super::{handles, life, streams};
+use super::{datagrams, handles, life, streams};
 
 pub fn perform(action: Action) {
     if !spend() {
@@ -76,7 +76,12 @@ pub fn perform(action: Action) {
         }
         Action::OpenPair { a, b, l, small } => streams::open_pair(a, b, l, small),
         Action::Pair { server, a, b } => streams::accepted_pair(server, a, b),
+        Action::RecvStart { h, code } => datagrams::recv_start(h, code),
+        Action::SendTo { h, to, len, then } => datagrams::send_to(h, to, len, then),
+        Action::TrySendTo { h, to, len } => datagrams::try_send_to(h, to, len),
+        Action::ConnectUdp { h, to } => datagrams::connect(h, to),
         Action::Bind { h } => {
+            datagrams::bind(h);
             if let Some(sock) = sock(h) {
                 let was_gone = is_gone(sock.l);
                 let bound = api(|| sock.tcp.bind("127.0.0.1:0"));

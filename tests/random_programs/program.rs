@@ -10,7 +10,8 @@ pub const PREPARE: u8 = IDLE + 1;
 pub const CHECK: u8 = PREPARE + 1;
 pub const NOTIFIER: u8 = CHECK + 1;
 pub const SIGNAL: u8 = NOTIFIER + 2;
-pub const SLOTS: u8 = SIGNAL + 2;
+pub const UDP: u8 = SIGNAL + 2;
+pub const SLOTS: u8 = UDP + 2;
 /// Not a slot: the handle whose callback, or whose callback's destructor, is running.
 pub const ME: u8 = 99;
 /// Slots for requests, cancelers, futures, tasks, wakers, resumes: so many of each.
@@ -65,6 +66,7 @@ pub enum Op {
     Accept(u8, u8),
     Notified(u8),
     Delivered(u8),
+    RecvOnce(u8),
     Sleep(u32),
     Tick(u32),
     Yield,
@@ -247,6 +249,26 @@ pub enum Action {
     },
     Shrink {
         h: u8,
+    },
+    // ---- datagrams
+    RecvStart {
+        h: u8,
+        code: Code,
+    },
+    SendTo {
+        h: u8,
+        to: u8,
+        len: u32,
+        then: Use,
+    },
+    TrySendTo {
+        h: u8,
+        to: u8,
+        len: u32,
+    },
+    ConnectUdp {
+        h: u8,
+        to: u8,
     },
     // ---- requests
     Cancel {

@@ -10,22 +10,24 @@ use std::task::{Context, Wake, Waker};
 use luvio::Request;
 
 use super::data::{WriteId, write_ended};
-use super::given::{Holder, Token};
+use super::given::{Count, Holder, Token};
 use super::program::{Code, Use};
 use super::world::{
-    HeldCanceler, HeldFuture, HeldRequest, Item, api, called, hold, is_gone, script, take, world,
+    HeldCanceler, HeldFuture, HeldRequest, Item, api, called, fail_unless, hold, is_gone, script,
+    take, world,
 };
 
+/// Says how often the callback was called, if there is one.
 pub fn use_request(
     what: &'static str,
     item: &Item,
     request: Request<()>,
     write: Option<WriteId>,
     how: Use,
-) {
+) -> Option<Arc<Count>> {
     match how {
         Use::Ignore => api(|| drop(request)),
-        Use::Then(code) => then(what, item.l, Some(item), request, write, code),
+        Use::Then(code) => return Some(then(what, item.l, Some(item), request, write, code)),
         Use::Keep(s) => {
             hold(s, Some(HeldRequest { l: item.l, request, write }), |world| &mut world.requests);
         }
@@ -38,6 +40,7 @@ pub fn use_request(
             }),
         ),
     }
+    None
 }
 
 pub fn then(
@@ -47,8 +50,9 @@ pub fn then(
     request: Request<()>,
     write: Option<WriteId>,
     code: Code,
-) {
+) -> Arc<Count> {
     let holder = Holder::new(what, l, true, code, item);
+    let count = Arc::clone(&holder.token().count);
     if !is_gone(l) {
         holder.token().must_be_called();
     }
@@ -63,6 +67,7 @@ pub fn then(
     });
     let s = world(|world| world.budget % 3) as u8;
     hold(s, Some(HeldCanceler { canceler, write }), |world| &mut world.cancelers);
+    count
 }
 
 pub fn with_task(s: u8, f: impl FnOnce(&luvio::JoinHandle<()>)) {
@@ -95,6 +100,19 @@ impl Wake for ScriptWaker {
         if !self.woken.swap(true, SeqCst) {
             script(self.body, None);
         }
+    }
+}
+
+/// A future that was not woken has nothing to be polled for.
+pub fn check_not_forgotten(s: u8) {
+    let is_asleep = world(|world| {
+        let held = world.futures[usize::from(s)].as_ref();
+        held.is_some_and(|held| held.must_end && !held.woken.load(SeqCst))
+    });
+    if is_asleep {
+        poll_by_hand(s, Code { body: 0, end: 0, keeps: false });
+        let is_pending = world(|world| world.futures[usize::from(s)].is_some());
+        fail_unless(is_pending, || "a future was ready and had not been woken".into());
     }
 }
 

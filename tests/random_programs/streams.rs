@@ -19,7 +19,7 @@ use super::world::{
 
 fn new_sock(l: u8) -> Sock {
     let event_loop = handle(l);
-    Sock { l, tcp: api(|| Tcp::new(&event_loop)), conn: Rc::default() }
+    Sock { l, tcp: api(|| Tcp::new(&event_loop)), notes: Rc::default() }
 }
 
 pub fn open_pair(a: u8, b: u8, l: u8, small: bool) {
@@ -63,7 +63,7 @@ pub fn accepted_pair(server: u8, a: u8, b: u8) {
         }
         life::run(l, super::program::Mode::NoWait);
         if let Ok(tcp) = api(|| listener.tcp.accept()) {
-            let sock = Sock { l, tcp, conn: Rc::default() };
+            let sock = Sock { l, tcp, notes: Rc::default() };
             sock.accepted();
             put(b, Some(sock.item()));
             break;
@@ -81,12 +81,12 @@ pub fn listen(h: u8, code: Code, only: bool) {
         api(|| sock.tcp.listen_only(8))
     } else {
         let holder = Holder::new("a listen callback", l, false, code, Some(&sock.item()));
-        let conn = Rc::clone(&sock.conn);
+        let notes = Rc::clone(&sock.notes);
         api(|| {
             sock.tcp.listen(8, move |tcp, incoming| {
                 event("a listen callback", l, tcp, &holder);
                 fail_unless(incoming.is_ok(), || format!("a listen callback got {incoming:?}"));
-                script(code.body, Some(Item { l, it: It::Tcp(tcp.clone(), Rc::clone(&conn)) }));
+                script(code.body, Some(Item { l, it: It::Tcp(tcp.clone(), Rc::clone(&notes)) }));
             })
         })
     };
@@ -96,7 +96,7 @@ pub fn listen(h: u8, code: Code, only: bool) {
 pub fn accept(h: u8, into: u8) {
     let Some(Sock { l, tcp, .. }) = sock(h) else { return };
     if let Ok(tcp) = api(|| tcp.accept()) {
-        let sock = Sock { l, tcp, conn: Rc::default() };
+        let sock = Sock { l, tcp, notes: Rc::default() };
         sock.accepted();
         put(into, Some(sock.item()));
     }
@@ -127,7 +127,11 @@ pub fn start_connect(sock: &Sock, to: To, limit: Option<u32>) -> Option<Request<
 pub fn connect(h: u8, to: To, limit: Option<u32>, then: Use) {
     let Some(sock) = sock(h) else { return };
     if let Some(request) = start_connect(&sock, to, limit) {
-        use_request("connect", &sock.item(), request, None, then);
+        let is_under_way = !request.is_finished();
+        let callback = use_request("connect", &sock.item(), request, None, then);
+        if is_under_way {
+            sock.notes.connect.replace(callback);
+        }
     }
 }
 
@@ -135,23 +139,28 @@ pub fn read_start(h: u8, code: Code) {
     let Some(sock) = sock(h) else { return };
     let (l, was_gone) = (sock.l, is_gone(sock.l));
     let holder = Holder::new("a read callback", l, false, code, Some(&sock.item()));
-    let conn = Rc::clone(&sock.conn);
+    let notes = Rc::clone(&sock.notes);
+    let connect = sock.notes.connect.borrow().clone();
     let mut ended = false;
     let started = api(|| {
         sock.tcp.read_start(move |tcp, chunk| {
             event("a read callback", l, tcp, &holder);
+            notes.calls.count(l);
+            fail_unless(connect.as_ref().is_none_or(|connect| connect.was_called()), || {
+                "a read callback was called before that of the connect (RD-03, RD-26)".into()
+            });
             fail_unless(!mem::replace(&mut ended, !matches!(chunk, Ok(Some(_)))), || {
                 "a read callback was called after its end".into()
             });
             match chunk {
                 Ok(Some(data)) => {
                     fail_unless(!data.is_empty(), || "a read brought nothing (RD-06)".into());
-                    received(conn.get(), data);
+                    received(notes.conn.get(), data);
                 }
-                Ok(None) => received(conn.get(), &[]),
+                Ok(None) => received(notes.conn.get(), &[]),
                 Err(_) => {}
             }
-            script(code.body, Some(Item { l, it: It::Tcp(tcp.clone(), Rc::clone(&conn)) }));
+            script(code.body, Some(Item { l, it: It::Tcp(tcp.clone(), Rc::clone(&notes)) }));
         })
     });
     check_gone("read_start", was_gone, &started);

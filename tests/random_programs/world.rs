@@ -18,12 +18,14 @@ use std::time::Duration;
 
 #[cfg(feature = "signal")]
 use luvio::Signal;
+#[cfg(feature = "udp")]
+use luvio::Udp;
 use luvio::{
     Canceler, Check, Handle, Idle, JoinHandle, Loop, LoopHandle, Misuse, Notifier, Prepare,
     Request, Resume, Tcp, Timer,
 };
 
-use super::data::{Conn, WriteId};
+use super::data::{Conn, Sent, WriteId};
 use super::given::{Count, Holder};
 use super::perform::perform;
 use super::program::{Action, HELD, ME, SLOTS};
@@ -41,8 +43,7 @@ pub struct Item {
 
 #[derive(Clone)]
 pub enum It {
-    /// … and the connection that it is.
-    Tcp(Tcp, Rc<Cell<Option<usize>>>),
+    Tcp(Tcp, Rc<Notes>),
     /// … and when it is due.
     Timer(Timer, Rc<Cell<Duration>>),
     Idle(Idle),
@@ -51,6 +52,35 @@ pub enum It {
     Notifier(Notifier),
     #[cfg(feature = "signal")]
     Signal(Signal),
+    #[cfg(feature = "udp")]
+    Udp(Udp, Rc<Calls>),
+}
+
+/// What is known of a stream.
+#[derive(Default)]
+pub struct Notes {
+    /// The connection that it is.
+    pub conn: Cell<Option<usize>>,
+    /// The callback of the connect that was under way last.
+    pub connect: RefCell<Option<Arc<Count>>>,
+    /// The calls of its reader.
+    pub calls: Calls,
+}
+
+/// How often a callback was called in a turn.
+#[derive(Default)]
+pub struct Calls(Cell<(u64, u32)>);
+
+impl Calls {
+    /// L-27, D-22: one more, which may be too many.
+    pub fn count(&self, l: u8) {
+        let l = usize::from(l);
+        let (now, most) = world(|world| (world.all_turns[l], world.reads_per_turn[l]));
+        let (turn, count) = self.0.get();
+        let count = if turn == now { count + 1 } else { 1 };
+        self.0.set((now, count));
+        fail_unless(count <= most, || format!("{count} reads in a turn, {most} may be (L-27)"));
+    }
 }
 
 impl World {
@@ -72,6 +102,8 @@ impl Item {
             It::Notifier(notifier) => notifier,
             #[cfg(feature = "signal")]
             It::Signal(signal) => signal,
+            #[cfg(feature = "udp")]
+            It::Udp(udp, _) => udp,
         }
     }
 }
@@ -80,12 +112,12 @@ impl Item {
 pub struct Sock {
     pub l: u8,
     pub tcp: Tcp,
-    pub conn: Rc<Cell<Option<usize>>>,
+    pub notes: Rc<Notes>,
 }
 
 impl Sock {
     pub fn item(&self) -> Item {
-        Item { l: self.l, it: It::Tcp(self.tcp.clone(), Rc::clone(&self.conn)) }
+        Item { l: self.l, it: It::Tcp(self.tcp.clone(), Rc::clone(&self.notes)) }
     }
 }
 
@@ -121,7 +153,10 @@ pub struct World {
     /// How many payloads of panics are being dropped, each inside the drop of the one before.
     pub chain: u32,
     pub running: [bool; 2],
+    /// The turns of the run that is under way, and of all runs.
     pub turns: [u32; 2],
+    pub all_turns: [u64; 2],
+    pub reads_per_turn: [u32; 2],
     pub slots: [Option<Item>; SLOTS as usize],
     pub requests: Held<HeldRequest>,
     pub cancelers: Held<HeldCanceler>,
@@ -130,6 +165,7 @@ pub struct World {
     pub wakers: Held<Waker>,
     pub resumes: Held<Resume<u8>>,
     pub conns: Vec<Conn>,
+    pub datagrams: Vec<Sent>,
     pub counts: Vec<Arc<Count>>,
     /// How many tasks wait for something that ends with a handle.
     pub waiting: usize,
@@ -237,9 +273,9 @@ pub fn spend() -> bool {
 
 // ---- calls of the library, and by it -------------------------------------------------------------------------------
 
-struct Calls(u32);
+struct InCall(u32);
 
-impl Drop for Calls {
+impl Drop for InCall {
     fn drop(&mut self) {
         CALLS.set(self.0);
     }
@@ -247,13 +283,13 @@ impl Drop for Calls {
 
 /// A call of the library, in which no callback may run.
 pub fn api<R>(call: impl FnOnce() -> R) -> R {
-    let _outer = Calls(CALLS.replace(CALLS.get() + 1));
+    let _outer = InCall(CALLS.replace(CALLS.get() + 1));
     call()
 }
 
 /// A run of a loop, in which callbacks may run.
 pub fn running<R>(run: impl FnOnce() -> R) -> R {
-    let _outer = Calls(CALLS.replace(0));
+    let _outer = InCall(CALLS.replace(0));
     run()
 }
 
@@ -307,7 +343,7 @@ pub fn put(h: u8, any: Option<Item>) {
 pub fn sock(h: u8) -> Option<Sock> {
     let Item { l, it } = get(h)?;
     match it {
-        It::Tcp(tcp, conn) => Some(Sock { l, tcp, conn }),
+        It::Tcp(tcp, notes) => Some(Sock { l, tcp, notes }),
         _ => None,
     }
 }

@@ -1,11 +1,12 @@
 //! Random programs, and the promises that hold whatever a program does.
 //!
-//! A program is drawn from a seed: streams, timers, hooks, notifiers, signals, deferred and posted closures, tasks, and
-//! futures that are polled by hand. Its callbacks, destructors, wakers and tasks do the same things as its main part: they
-//! use the handles that they belong to, panic, drop the loop.
+//! A program is drawn from a seed: streams, datagrams, timers, hooks, notifiers, signals, deferred and posted closures,
+//! tasks, and futures that are polled by hand. Its callbacks, destructors, wakers and tasks do the same things as its main
+//! part: they use the handles that they belong to, panic, drop the loop.
 //!
 //! In `random_programs/`, `program` says what there is to do and `draw` draws it; `perform`, with `handles`, `streams`,
-//! `requests` and `futures`, does it; `world`, `given` and `data` keep the books; `life` runs programs, and looks at the end.
+//! `datagrams`, `requests`, `futures` and `runs`, does it; `world`, `given` and `data` keep the books; `life` goes through a
+//! program, and looks at the end.
 //!
 //! Each program runs in a child process, many after one another. One that fails, hangs or aborts is made smaller, as long as
 //! it still fails in the same way, and printed with its seed.
@@ -35,6 +36,8 @@ mod perform;
 mod program;
 #[path = "random_programs/requests.rs"]
 mod requests;
+#[path = "random_programs/runs.rs"]
+mod runs;
 #[path = "random_programs/streams.rs"]
 mod streams;
 #[path = "random_programs/world.rs"]

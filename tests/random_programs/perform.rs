@@ -14,21 +14,21 @@ use super::world::{
     It, Item, api, called, check_gone, fail_unless, get, hold, is_gone, put, script, sock, spend,
     take, world,
 };
-use super::{datagrams, handles, life, streams};
+use super::{datagrams, handles, runs, streams};
 
 pub fn perform(action: Action) {
     if !spend() {
         return;
     }
     match action {
-        Action::Run { l, mode } => life::run(l, mode),
-        Action::BlockOn { l, script } => life::block_on(l, script),
+        Action::Run { l, mode } => runs::run(l, mode),
+        Action::BlockOn { l, script } => runs::block_on(l, script),
         Action::Stop { l } => api(|| handle(l).stop()),
         Action::UpdateTime { l } => api(|| handle(l).update_time()),
         Action::Walk { l, close } => walk(l, close),
         Action::Defer { l, code } => defer(l, code),
         Action::Post { l, code, elsewhere } => post(l, code, elsewhere),
-        Action::DropLoop { l } => life::drop_loop(l),
+        Action::DropLoop { l } => runs::drop_loop(l),
         Action::Panic { payload_end } => panic_on_purpose(payload_end),
         Action::Make { h, l, code, bare } => handles::make(h, l, code, bare),
         Action::Close { h, then } => {
@@ -47,7 +47,7 @@ pub fn perform(action: Action) {
         Action::Ask { h } => handles::ask(h),
         Action::Stop_ { h } => handles::stop(h),
         Action::StartTimer { h, delay, repeat, code } => {
-            handles::start_timer(h, delay, repeat, code)
+            handles::start_timer(h, delay, repeat, code);
         }
         Action::After { h, l, delay, code } => handles::after(h, l, delay, code),
         Action::Again { h } => {
@@ -102,7 +102,7 @@ pub fn perform(action: Action) {
         Action::Shutdown { h, then } => streams::stream_request("shutdown", h, then, Tcp::shutdown),
         Action::Finish { h, then } => streams::stream_request("finish", h, then, Tcp::finish),
         Action::CloseReset { h, then } => {
-            streams::stream_request("close_reset", h, then, Tcp::close_reset)
+            streams::stream_request("close_reset", h, then, Tcp::close_reset);
         }
         Action::Drained { h, then } => streams::stream_request("drained", h, then, Tcp::drained),
         Action::HighWater { h, bytes } => {

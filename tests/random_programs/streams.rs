@@ -8,10 +8,10 @@ use luvio::{Request, Tcp};
 
 use super::data::{WriteId, received, write_cut};
 use super::given::Holder;
-use super::life;
 use super::perform::{handle, micros};
-use super::program::{Code, To, Use};
+use super::program::{Code, Mode, To, Use};
 use super::requests::use_request;
+use super::runs;
 use super::support;
 use super::world::{
     It, Item, Sock, api, check_gone, event, fail, fail_unless, is_gone, put, script, sock, world,
@@ -61,7 +61,7 @@ pub fn accepted_pair(server: u8, a: u8, b: u8) {
         if is_gone(l) || client.tcp.is_closing() || listener.tcp.is_closing() {
             return;
         }
-        life::run(l, super::program::Mode::NoWait);
+        runs::run(l, Mode::NoWait);
         if let Ok(tcp) = api(|| listener.tcp.accept()) {
             let sock = Sock { l, tcp, notes: Rc::default() };
             sock.accepted();

@@ -64,12 +64,18 @@ impl Panics {
     }
 }
 
-/// Drops the payload of a panic of which nobody is to hear any more. That it may panic in turn is the end of it.
-pub(crate) fn discard(payload: Payload) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // It might go on like this for ever.
-        mem::forget(another);
+/// So many payloads are dropped that each come from the drop of the one before. It might go on like this for ever.
+const PAYLOADS: u32 = 8;
+
+/// Drops the payload of a panic of which nobody is to hear any more, and those of the panics to which that leads.
+pub(crate) fn discard(mut payload: Payload) {
+    for _ in 0..PAYLOADS {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(another) => payload = another,
+        }
     }
+    mem::forget(payload);
 }
 
 #[cold]

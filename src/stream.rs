@@ -131,9 +131,9 @@ mod is {
     /// Close cut off a read, or a write, of the futures-io traits, whose next poll is to say so.
     pub(super) const READ_CUT_OFF: u32 = 1 << 17;
     pub(super) const WRITE_CUT_OFF: u32 = 1 << 18;
-    /// These bits count the connects that failed. A future that one of them cut off must not take a later wait for its own.
-    pub(super) const FAILED_CONNECTS: u32 = 0xfff << 20;
-    pub(super) const ONE_FAILED_CONNECT: u32 = 1 << 20;
+    /// These bits count the waits for data that were cut off, of futures that must not take a later wait for their own.
+    pub(super) const CUT_OFF_WAITS: u32 = 0xfff << 20;
+    pub(super) const ONE_CUT_OFF_WAIT: u32 = 1 << 20;
 }
 
 /// One stream.

@@ -16,7 +16,8 @@ use std::net::TcpStream;
 use std::panic::{self, AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -457,6 +458,53 @@ fn payloads_may_panic_when_they_are_dropped() {
     assert_eq!(world.drop_loop("payloads of destructors"), 1);
 }
 
+/// A payload whose drop panics with another one, so many times; each is counted when it is dropped.
+struct Chain {
+    left: u32,
+    drops: Arc<AtomicUsize>,
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        self.drops.fetch_add(1, SeqCst);
+        if let Some(left) = self.left.checked_sub(1) {
+            panic_any(Chain { left, drops: Arc::clone(&self.drops) });
+        }
+    }
+}
+
+/// Z-12, L-35: the payload of a panic of which nobody is to hear is dropped, and so is that of the panic of its drop, and so
+/// on for a few times; then it is forgotten, since it might have no end.
+#[test]
+fn payloads_of_payloads_are_dropped_too() {
+    let _watchdog = watchdog();
+    for (left, dropped) in [(0, 1), (3, 4), (1_000, 8)] {
+        let (world, drops) = (World::new(), Arc::<AtomicUsize>::default());
+        let payload = Chain { left, drops: Arc::clone(&drops) };
+        world.event_loop.go(async move { panic_any(payload) });
+        world.turns(2);
+        assert_eq!(drops.load(SeqCst), dropped, "of a task");
+        world.end("a task");
+
+        let (world, drops) = (World::new(), Arc::<AtomicUsize>::default());
+        let payload = Chain { left, drops: Arc::clone(&drops) };
+        let deeds: [foreign::Deed; 2] =
+            [Box::new(|| panic!("on purpose")), Box::new(move || panic_any(payload))];
+        for deed in deeds {
+            let notifier = Notifier::wake_only(&world.event_loop).expect("one can be made");
+            let waiting = Slot::new(async move { notifier.notified().await });
+            let waker = ForeignWaker::new();
+            waker.on_wake(deed);
+            assert!(!waiting.poll(&mut Context::from_waker(&waker.waker())));
+            world.event_loop.defer(move |_| waiting.drop_future());
+        }
+        world.attempt(|| world.event_loop.close_all());
+        assert_eq!((world.panics.get(), drops.load(SeqCst)), (1, dropped), "of a waker");
+        world.turns(3);
+        assert!(!world.event_loop.is_alive());
+    }
+}
+
 // ---- wakers that are not the loop's ----------------------------------------------------------------------------------
 
 /// A future that may be polled, or be dropped, while it is being polled or woken.
@@ -740,6 +788,27 @@ fn act_in_wake(what: &str, begin: Begin, act: Act, by_close: bool) {
     drop(wait);
     assert_eq!((waker.clones(), other.clones()), (0, 0), "{what}");
     world.end(what);
+}
+
+/// Z-12, L-40: a task panics, and so does the waker of who joins it: the joiner still gets the panic of the task.
+#[test]
+fn a_waker_may_panic_over_a_task_that_panicked() {
+    let _watchdog = watchdog();
+    let world = World::new();
+    let mut joins = world.event_loop.spawn(async { panic_any("of the task") });
+    let waker = ForeignWaker::new();
+    waker.on_wake(|| panic!("of the waker"));
+    let mut join = || Pin::new(&mut joins).poll(&mut Context::from_waker(&waker.waker()));
+    assert!(join().is_pending());
+    world.turn();
+    assert_eq!((waker.wakes(), world.panics.get()), (1, 1));
+    match join() {
+        Poll::Ready(Err(JoinError::Panicked(payload))) => {
+            assert_eq!(payload.downcast_ref(), Some(&"of the task"));
+        }
+        _ => panic!("the panic of the task is lost"),
+    }
+    world.end("both panicked");
 }
 
 const ACTS_IN_WAKE: [Act; 5] = [Act::Panics, Act::Fulfils, Act::Closes, Act::Polls, Act::Drops];

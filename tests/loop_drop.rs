@@ -627,6 +627,43 @@ fn destructors_that_use_the_loop_meet_one_that_is_gone() {
     drop(pair);
 }
 
+/// Sends to its loop when it is woken, in both ways, and notes what is refused.
+struct Sends {
+    remote: Remote,
+    senders: [NotifierSender; 2],
+    refused: AtomicUsize,
+}
+
+impl Wake for Sends {
+    fn wake(self: Arc<Self>) {
+        let refused =
+            self.senders.iter().filter(|sender| misuse(sender.send()) == Misuse::LoopGone);
+        let count = refused.count() + usize::from(self.remote.post(|_| {}).is_err());
+        self.refused.fetch_add(count, Ordering::SeqCst);
+    }
+}
+
+/// L-33, A-11: so does a waker that is woken by the drop of the loop, in front of the handles to which it sends; that one
+/// of them was sent to before changes nothing.
+#[test]
+fn wakers_that_send_to_the_loop_meet_one_that_is_gone() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let make = || Notifier::wake_only(&event_loop).expect("a notifier can be made");
+    let (awaited, quiet, sent_to) = (make(), make(), make());
+    sent_to.sender().send().expect("it is open");
+    let sends = Arc::new(Sends {
+        remote: event_loop.remote(),
+        senders: [quiet.sender(), sent_to.sender()],
+        refused: AtomicUsize::new(0),
+    });
+    let mut waiting = pin!(awaited.notified());
+    let waker = Waker::from(Arc::clone(&sends));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(event_loop);
+    assert_eq!(sends.refused.load(Ordering::SeqCst), 3);
+}
+
 // ---- what is held elsewhere -------------------------------------------------------------------------------------------
 
 /// Counts its wakes.

@@ -1,10 +1,12 @@
 //! Random programs, and the promises that hold whatever a program does.
 //!
-//! A program is drawn from a seed: streams, timers, hooks, notifiers, signals, deferred and posted closures, tasks, and
-//! futures that are polled by hand. Its callbacks, destructors, wakers and tasks do the same things as its main part: they
-//! use the handles that they belong to, panic, drop the loop. What each does is in `random_programs/`: `program` draws
-//! programs, `perform` and `futures` do what they say, `world` keeps the books, `life` runs them and looks at the end,
-//! `known` leaves out what is known to go wrong.
+//! A program is drawn from a seed: streams, datagrams, timers, hooks, notifiers, signals, deferred and posted closures,
+//! tasks, and futures that are polled by hand. Its callbacks, destructors, wakers and tasks do the same things as its main
+//! part: they use the handles that they belong to, panic, drop the loop.
+//!
+//! In `random_programs/`, `program` says what there is to do and `draw` draws it; `perform`, with `handles`, `streams`,
+//! `datagrams`, `requests`, `futures` and `runs`, does it; `world`, `given` and `data` keep the books; `life` goes through a
+//! program, and looks at the end.
 //!
 //! Each program runs in a child process, many after one another. One that fails, hangs or aborts is made smaller, as long as
 //! it still fails in the same way, and printed with its seed.
@@ -14,16 +16,30 @@
 
 mod support;
 
+#[path = "random_programs/data.rs"]
+mod data;
+#[path = "random_programs/datagrams.rs"]
+mod datagrams;
+#[path = "random_programs/draw.rs"]
+mod draw;
 #[path = "random_programs/futures.rs"]
 mod futures;
-#[path = "random_programs/known.rs"]
-mod known;
+#[path = "random_programs/given.rs"]
+mod given;
+#[path = "random_programs/handles.rs"]
+mod handles;
 #[path = "random_programs/life.rs"]
 mod life;
 #[path = "random_programs/perform.rs"]
 mod perform;
 #[path = "random_programs/program.rs"]
 mod program;
+#[path = "random_programs/requests.rs"]
+mod requests;
+#[path = "random_programs/runs.rs"]
+mod runs;
+#[path = "random_programs/streams.rs"]
+mod streams;
 #[path = "random_programs/world.rs"]
 mod world;
 

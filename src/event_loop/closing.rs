@@ -98,6 +98,7 @@ impl Loop {
         if inner.is_alive() || !inner.handles.is_empty() || inner.running.get() {
             return Err(CloseError(self));
         }
+        debug_assert_eq!(inner.outside.get(), 0, "nobody is left to wait for the outside");
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ impl LoopInner {
         // handles that are closed, all of them, and so cannot add anything. Nothing is borrowed while they run, and if one
         // panics, all others have their turn first.
         let mut panics = Panics::default();
+        let mail = self.mailbox.close();
         let mut handles = self.handles.snapshot();
         handles.extend(self.half_closed());
         for object in &handles {
@@ -20,7 +21,7 @@ impl LoopInner {
         for object in &handles {
             panics.catch_each(|| object.release());
         }
-        panics.drop_each(self.mailbox.close().into_iter().flatten());
+        panics.drop_each(mail.into_iter().flatten());
         for pending in self.pending.take_all() {
             panics.catch(|| Pending::discard(pending));
         }

@@ -1,14 +1,14 @@
 //! `LoopHandle`: the loop as constructors, callbacks and tasks see it.
 
 use std::fmt;
-use std::mem;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AliveKind, AliveReason, Job, Key, LoopInner, Pending, Remote};
 use crate::handle::Handle;
+use crate::panics::Panics;
 
 /// A cheap clone of a loop: what constructors take and what callbacks use.
 ///
@@ -101,21 +101,12 @@ impl LoopHandle {
     #[doc(alias = "uv_walk")]
     #[doc(alias = "uv_close")]
     pub fn close_all(&self) {
-        let mut first_panic = None;
+        // A foreign waker may panic in it. The others are still to be closed.
+        let mut panics = Panics::default();
         self.walk(|handle| {
-            // A foreign waker may panic in it. The others are still to be closed.
-            let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handle.close()))) else {
-                return;
-            };
-            match first_panic {
-                None => first_panic = Some(panic),
-                // Its drop could panic in turn.
-                Some(_) => mem::forget(panic),
-            }
+            panics.catch(|| drop(handle.close()));
         });
-        if let Some(panic) = first_panic {
-            resume_unwind(panic);
-        }
+        panics.go_on();
     }
 
     /// Calls `f` once in the next pending pass: after the I/O callbacks of this turn, or at the beginning of the next

@@ -50,6 +50,8 @@ pub(crate) struct Mailbox {
     filled: AtomicBool,
     /// Closures posted and not yet taken: each keeps the loop alive.
     posts: AtomicUsize,
+    /// True once the loop is gone. Set before `mail` is taken.
+    closed: AtomicBool,
     /// `None` once the loop is gone.
     mail: Mutex<Option<Mail>>,
 }
@@ -61,6 +63,7 @@ impl Mailbox {
             awake: AtomicBool::new(false),
             filled: AtomicBool::new(false),
             posts: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
             mail: Mutex::new(Some(Mail::default())),
         }
     }
@@ -88,7 +91,7 @@ impl Mailbox {
 
     /// True if the loop is gone.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().is_none()
+        self.closed.load(Ordering::SeqCst)
     }
 
     fn wake(&self) {
@@ -162,6 +165,7 @@ impl Mailbox {
 
     /// The loop is gone: nothing is taken any more. What lies here is handed out, to be dropped without the lock.
     pub(crate) fn close(&self) -> Option<Vec<Item>> {
+        self.closed.store(true, Ordering::SeqCst);
         self.filled.store(false, Ordering::SeqCst);
         self.posts.store(0, Ordering::SeqCst);
         self.waker.write().unwrap_or_else(PoisonError::into_inner).take();

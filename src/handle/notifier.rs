@@ -225,14 +225,15 @@ impl NotifierSender {
     pub fn send(&self) -> io::Result<()> {
         // A read-modify-write even when one is pending: a plain load first could miss that the callback has begun, and
         // what was written before this send would then be seen by no callback at all.
-        if self.line.pending.swap(true, Ordering::SeqCst)
-            && !self.line.closed.load(Ordering::SeqCst)
-        {
-            return Ok(());
+        let is_pending = self.line.pending.swap(true, Ordering::SeqCst);
+        if self.mailbox.is_closed() {
+            return Err(Misuse::LoopGone.into());
         }
         if self.line.closed.load(Ordering::SeqCst) {
-            let is_gone = self.mailbox.is_closed();
-            return Err(if is_gone { Misuse::LoopGone } else { Misuse::Closing }.into());
+            return Err(Misuse::Closing.into());
+        }
+        if is_pending {
+            return Ok(());
         }
         self.mailbox.send(Item::Notify(self.key)).map_err(|_| Misuse::LoopGone.into())
     }

@@ -60,7 +60,7 @@ impl<H: StreamHandle> Stream<H> {
     /// What tells the wait for data that is under way from earlier ones.
     #[inline]
     pub(super) fn current_wait(&self) -> u32 {
-        self.flags.get() & (is::AWAITED | is::FAILED_CONNECTS)
+        self.flags.get() & (is::AWAITED | is::CUT_OFF_WAITS)
     }
 
     /// Waits until a read may find something.
@@ -72,7 +72,7 @@ impl<H: StreamHandle> Stream<H> {
     ) -> Poll<io::Result<()>> {
         let inner = self.core.event_loop().inner();
         // A connected stream is open. Nobody but this future reads, nothing failed: the usual case.
-        let relevant = is::CONNECTED | is::READING | is::AWAITED | is::BROKEN | is::FAILED_CONNECTS;
+        let relevant = is::CONNECTED | is::READING | is::AWAITED | is::BROKEN | is::CUT_OFF_WAITS;
         if self.flags.get() & relevant != is::CONNECTED | *wait {
             ready!(self.check_await(wait))?;
         }
@@ -92,7 +92,7 @@ impl<H: StreamHandle> Stream<H> {
     #[cold]
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
         if self.core.is_closing() || *wait != 0 && *wait != self.current_wait() {
-            // Closed, or cut off by a connect that failed.
+            // Closed, or cut off by a finish or by a connect that failed.
             let error = self.take_cut_off(mem::take(wait));
             return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
         }
@@ -173,6 +173,9 @@ impl<H: StreamHandle> Stream<H> {
     /// Nobody waits for data any more. Those who did find out when they are polled.
     pub(super) fn stop_awaiting_data(&self, outcome: &mut Outcome) {
         if self.is(is::AWAITED) {
+            if !self.is(is::AWAITED_BY_TRAIT) {
+                self.flags.set(self.flags.get().wrapping_add(is::ONE_CUT_OFF_WAIT));
+            }
             self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
             self.wake_readers(outcome);

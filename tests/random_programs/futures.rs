@@ -8,12 +8,14 @@ use std::time::Instant;
 
 use luvio::{await_callback, interval, sleep, timeout, yield_now};
 
-use super::known;
-use super::perform::{micros, perform, start_connect, start_write};
+use super::data::{received, write_ended};
+use super::datagrams;
+use super::given::Holder;
+use super::perform::{micros, perform};
 use super::program::{Action, Code, Op};
+use super::streams::{start_connect, start_write};
 use super::world::{
-    Holder, It, Item, Sock, api, fail_unless, get, hold, put, received, script, sock, spend, take,
-    world, write_ended,
+    It, Item, Sock, api, fail_unless, get, hold, put, script, sock, spend, take, world,
 };
 
 impl Op {
@@ -86,7 +88,7 @@ async fn wait_for(op: Op) {
         Op::ReadOnce(h) => {
             if let Some(sock) = sock(h) {
                 if let Ok(data) = sock.tcp.read_once().await {
-                    received(sock.conn.get(), &data.unwrap_or_default());
+                    received(sock.notes.conn.get(), &data.unwrap_or_default());
                 }
             }
         }
@@ -94,21 +96,21 @@ async fn wait_for(op: Op) {
             if let Some(sock) = sock(h) {
                 let mut data = Vec::new();
                 if sock.tcp.read_into(&mut data).await.is_ok() {
-                    received(sock.conn.get(), &data);
+                    received(sock.notes.conn.get(), &data);
                 }
             }
         }
         Op::ReadWith(h, code) => {
             if let Some(sock) = sock(h) {
                 let holder = Holder::new("what takes a read", sock.l, true, code, None);
-                let (conn, item) = (Rc::clone(&sock.conn), sock.item());
+                let (notes, item) = (Rc::clone(&sock.notes), sock.item());
                 let read = sock.tcp.read_with(move |data| {
                     holder.token().call();
-                    received(conn.get(), data);
+                    received(notes.conn.get(), data);
                     script(code.body, Some(item));
                 });
                 if let Ok(None) = read.await {
-                    received(sock.conn.get(), &[]);
+                    received(sock.notes.conn.get(), &[]);
                 }
             }
         }
@@ -138,7 +140,7 @@ async fn wait_for(op: Op) {
         Op::Accept(h, into) => {
             if let Some(Sock { l, tcp, .. }) = sock(h) {
                 if let Ok(tcp) = tcp.accept_next().await {
-                    let sock = Sock { l, tcp, conn: Rc::default() };
+                    let sock = Sock { l, tcp, notes: Rc::default() };
                     sock.accepted();
                     put(into, Some(sock.item()));
                 }
@@ -157,6 +159,7 @@ async fn wait_for(op: Op) {
         }
         #[cfg(not(feature = "signal"))]
         Op::Delivered(h) => drop(get(h)),
+        Op::RecvOnce(h) => datagrams::recv_once(h).await,
         Op::Sleep(delay) => {
             if is_running() {
                 let (begin, delay) = (Instant::now(), micros(delay));
@@ -192,10 +195,10 @@ async fn wait_for(op: Op) {
                 }
             }
         }
-        Op::PollRead(h) => one_by_trait(by_trait::read(h)).await,
-        Op::PollWrite(h, len) => one_by_trait(by_trait::write(h, len)).await,
-        Op::Flush(h) => one_by_trait(by_trait::flush(h)).await,
-        Op::PollClose(h) => one_by_trait(by_trait::close(h)).await,
+        Op::PollRead(h) => by_trait::read(h).await,
+        Op::PollWrite(h, len) => by_trait::write(h, len).await,
+        Op::Flush(h) => by_trait::flush(h).await,
+        Op::PollClose(h) => by_trait::close(h).await,
     }
 }
 
@@ -229,27 +232,12 @@ async fn park(s: u8) {
     until_the_end(parked).await;
 }
 
-async fn one_by_trait(operation: impl Future<Output = ()>) {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            world(|world| world.by_trait -= 1);
-        }
-    }
-    if known::ONE_WAITER_BY_TRAIT && world(|world| world.by_trait > 0) {
-        return;
-    }
-    world(|world| world.by_trait += 1);
-    let _leave = Leave;
-    operation.await;
-}
-
 /// The traits of futures-io.
 #[cfg(feature = "futures")]
 mod by_trait {
     use std::pin::Pin;
 
-    use super::super::world::write_cut;
+    use super::super::data::write_cut;
     use super::*;
     use futures::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -257,7 +245,7 @@ mod by_trait {
         if let Some(sock) = sock(h) {
             let mut buffer = [0; 40];
             if let Ok(length) = AsyncReadExt::read(&mut &sock.tcp, &mut buffer).await {
-                received(sock.conn.get(), &buffer[..length]);
+                received(sock.notes.conn.get(), &buffer[..length]);
             }
         }
     }

@@ -1,7 +1,6 @@
-//! The life of a program: its loops, their runs, and its end.
+//! The life of a program, and its end.
 
 use std::cell::RefCell;
-use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,26 +9,27 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use luvio::{Builder, Loop, LoopHandle, Misuse, Prepare, RunMode, Timer};
+use luvio::{Builder, Loop};
 
-use super::futures::task;
-use super::known;
+use super::data::check_connections;
+use super::given::{check_counts, is_planned};
 use super::perform::perform;
-use super::program::{Code, HELD, Mode, Program, SLOTS, Setting};
+use super::program::{HELD, Mode, Program, SLOTS, Setting};
+use super::requests::check_not_forgotten;
+use super::runs::{check_alive, run, run_for, stopper};
 use super::world::{
-    Quiet, World, api, begin, check_connections, check_counts, check_dropped, fail, fail_unless,
-    hold, is_gone, is_planned, put, running, script, take, try_world, world,
+    World, begin, fail, fail_unless, hold, is_gone, put, script, take, try_world, world,
 };
 
 /// So many actions one program does in all.
 const BUDGET: u32 = 300;
-/// After so many turns a run is stopped, …
-const TURNS: u32 = 25;
-/// … unless everything is closed, and so it ends by itself.
+/// What a loop of which nothing was asked has for its number.
+const READS_PER_TURN: u32 = 32;
+/// When everything is closed, a run ends by itself within so many turns, and so long.
 const MANY_TURNS: u32 = 500;
 const LONG: Duration = Duration::from_millis(500);
-/// The usual time limit of a run.
-const LIMIT: Duration = Duration::from_millis(2);
+/// So many turns are enough for all tasks to be polled that are ready.
+const FEW_TURNS: u32 = 8;
 
 thread_local! {
     /// What the last panic said.
@@ -66,7 +66,6 @@ impl log::Log for Logger {
     fn log(&self, record: &log::Record<'_>) {
         drop(record.args().to_string());
         let logger = try_world(|world| world.logger);
-        let _quiet = Quiet::when(known::LOGGER_KEEPS_TASK);
         script(logger.unwrap_or(0), None);
     }
 
@@ -87,6 +86,7 @@ pub fn live(program: Program, silent: Option<SocketAddr>) -> Result<(), String> 
     fresh.silent = silent;
     fresh.logger = logger_of(&program.settings);
     fresh.is_virtual = program.settings.iter().any(|it| matches!(it, Setting::VirtualClock));
+    fresh.reads_per_turn = [reads_per_turn(&program.settings), READS_PER_TURN];
     begin(fresh);
     for builder in [builder_of(&program.settings), Loop::builder()] {
         let event_loop = builder.build().expect("a loop can be made");
@@ -140,6 +140,14 @@ fn logger_of(settings: &[Setting]) -> u8 {
     scripts.next_back().unwrap_or(0)
 }
 
+fn reads_per_turn(settings: &[Setting]) -> u32 {
+    let set = settings.iter().rev().find_map(|setting| match setting {
+        Setting::ReadsPerTurn(count) => Some(*count),
+        _ => None,
+    });
+    set.unwrap_or(READS_PER_TURN)
+}
+
 #[cfg(target_os = "linux")]
 fn open_descriptors() -> usize {
     super::support::open_descriptors()
@@ -153,132 +161,6 @@ fn open_descriptors() -> usize {
 fn check_descriptors(when: &str, before: usize) {
     let now = open_descriptors();
     fail_unless(now == before, || format!("{when}: {before} descriptors were open, and {now} are"));
-}
-
-// ---- runs ---------------------------------------------------------------------------------------------------------------
-
-/// What stops a run that would not end: neither holds the loop.
-fn stopper(event_loop: &LoopHandle) -> (Timer, Prepare) {
-    let (timer, turns) = (Timer::new(event_loop), Prepare::new(event_loop));
-    timer.unref();
-    turns.unref();
-    (timer, turns)
-}
-
-fn arm(l: u8, limit: Duration, most: u32) {
-    let (timer, turns) = world(|world| {
-        world.turns[usize::from(l)] = 0;
-        world.stoppers[usize::from(l)].clone()
-    });
-    timer.event_loop().update_time();
-    let armed = timer.start(limit, Duration::ZERO, move |timer| {
-        world(|world| world.was_stopped = true);
-        timer.event_loop().stop();
-    });
-    let counted = turns.start(move |prepare| {
-        check_alive(l);
-        let turn = world(|world| {
-            world.turns[usize::from(l)] += 1;
-            world.was_stopped |= world.turns[usize::from(l)] >= most;
-            world.turns[usize::from(l)]
-        });
-        if turn >= most {
-            prepare.event_loop().stop();
-        }
-        fail_unless(turn <= most, || "stop does not end a run (L-12)".into());
-    });
-    fail_unless(armed.is_ok() && counted.is_ok(), || "a run cannot be limited".into());
-}
-
-/// A run, ended by its drop, by unwinding too.
-struct Run {
-    l: u8,
-    event_loop: Option<Rc<Loop>>,
-}
-
-impl Run {
-    fn begin(l: u8, event_loop: Rc<Loop>) -> Run {
-        world(|world| world.running[usize::from(l)] = true);
-        Run { l, event_loop: Some(event_loop) }
-    }
-
-    fn event_loop(&self) -> &Loop {
-        self.event_loop.as_ref().expect("it is there until the end")
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let (timer, prepare) = world(|world| {
-            world.running[usize::from(self.l)] = false;
-            world.stoppers[usize::from(self.l)].clone()
-        });
-        timer.stop();
-        prepare.stop();
-        if let Some(event_loop) = self.event_loop.take() {
-            release(self.l, event_loop);
-        }
-    }
-}
-
-pub fn run(l: u8, mode: Mode) {
-    run_for(l, mode, LIMIT, TURNS);
-}
-
-fn run_for(l: u8, mode: Mode, limit: Duration, turns: u32) {
-    let Some((event_loop, is_nested)) = loop_to_run(l) else { return };
-    let mode = match mode {
-        Mode::Default => RunMode::Default,
-        Mode::Once => RunMode::Once,
-        Mode::NoWait => RunMode::NoWait,
-    };
-    if is_nested {
-        let refused = api(|| event_loop.run_mode(mode));
-        return check_nested(l, event_loop, &refused);
-    }
-    arm(l, limit, turns);
-    let run = Run::begin(l, event_loop);
-    match running(|| run.event_loop().run_mode(mode)) {
-        Ok(alive) => {
-            let is_alive = run.event_loop().is_alive();
-            fail_unless(alive == is_alive, || format!("a run says alive: {alive}"));
-        }
-        Err(err) => fail(format!("a run failed: {err}")),
-    }
-    check_alive(l);
-}
-
-pub fn block_on(l: u8, script: u8) {
-    let Some((event_loop, is_nested)) = loop_to_run(l) else { return };
-    let future = task(false, l, Code { body: script, end: 0, keeps: false });
-    if is_nested {
-        let refused = api(|| event_loop.block_on(future));
-        return check_nested(l, event_loop, &refused);
-    }
-    arm(l, LIMIT, TURNS);
-    let run = Run::begin(l, event_loop);
-    let _ = running(|| run.event_loop().block_on(future));
-}
-
-fn loop_to_run(l: u8) -> Option<(Rc<Loop>, bool)> {
-    let is_running = world(|world| world.running[usize::from(l)]);
-    world(|world| world.loops[usize::from(l)].clone()).map(|event_loop| (event_loop, is_running))
-}
-
-fn check_nested<T>(l: u8, event_loop: Rc<Loop>, refused: &io::Result<T>) {
-    let is_refused = matches!(refused, Err(err) if Misuse::of(err) == Some(Misuse::NestedRun));
-    fail_unless(is_refused, || "a loop ran inside itself (L-16)".into());
-    release(l, event_loop);
-}
-
-/// L-04: the two answers to whether there is something to run for are one.
-fn check_alive(l: u8) {
-    let event_loop = world(|world| world.handles[usize::from(l)].clone());
-    let (is_alive, reasons) = (event_loop.is_alive(), event_loop.alive_because());
-    fail_unless(is_alive != reasons.is_empty(), || {
-        let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-        format!("is_alive is {is_alive}, alive_because {reasons:?} (L-04)")
-    });
 }
 
 // ---- the end --------------------------------------------------------------------------------------------------------------
@@ -295,34 +177,10 @@ fn catch(what: impl FnOnce()) {
     }
 }
 
-pub fn drop_loop(l: u8) {
-    if let Some(event_loop) = world(|world| world.loops[usize::from(l)].take()) {
-        release(l, event_loop);
-    }
-}
-
-/// Lets go of a loop. If this was the last to hold it, it is gone.
-fn release(l: u8, event_loop: Rc<Loop>) {
-    struct Disposing(u8);
-    impl Drop for Disposing {
-        fn drop(&mut self) {
-            world(|world| world.disposing -= 1);
-            check_dropped(self.0);
-        }
-    }
-    if Rc::strong_count(&event_loop) > 1 {
-        return;
-    }
-    world(|world| {
-        world.gone[usize::from(l)] = true;
-        world.disposing += 1;
-    });
-    let _disposing = Disposing(l);
-    api(|| drop(event_loop));
-}
-
 /// Closes every handle, and has every task end by itself.
 fn wind_down() {
+    (0..2).for_each(turn_until_quiet);
+    (0..HELD).for_each(|s| catch(|| check_not_forgotten(s)));
     for budget in [15, 0] {
         world(|world| world.budget = world.budget.min(budget));
         (0..2).for_each(close_all);
@@ -346,12 +204,15 @@ fn wind_down() {
     }
 }
 
-/// Turns as long as there is something to do at once.
+/// Turns as long as there is something to do at once, and a few times in any case: what is deferred keeps the loop running
+/// for unreferenced tasks that another loop woke.
 fn turn_until_quiet(l: u8) {
     let event_loop = world(|world| world.handles[usize::from(l)].clone());
-    for _ in 0..MANY_TURNS {
+    for turn in 0..MANY_TURNS {
+        event_loop.defer(|_| {});
         catch(|| run(l, Mode::NoWait));
-        if !event_loop.is_alive() || event_loop.backend_timeout() != Some(Duration::ZERO) {
+        let is_quiet = event_loop.backend_timeout() != Some(Duration::ZERO);
+        if turn >= FEW_TURNS && (is_quiet || !event_loop.is_alive()) {
             break;
         }
     }

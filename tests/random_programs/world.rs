@@ -3,7 +3,6 @@
 //! It lies in a thread-local, so that closures need to capture numbers only and everything can be given to other threads.
 //! Nothing of the library is called or dropped while it is borrowed: that may run code of the program, which comes here.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -13,21 +12,23 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::AtomicBool;
 use std::task::Waker;
-use std::thread;
 use std::time::Duration;
 
 #[cfg(feature = "signal")]
 use luvio::Signal;
+#[cfg(feature = "udp")]
+use luvio::Udp;
 use luvio::{
     Canceler, Check, Handle, Idle, JoinHandle, Loop, LoopHandle, Misuse, Notifier, Prepare,
-    Request, Resume, Tcp, Timer, is_canceled,
+    Request, Resume, Tcp, Timer,
 };
 
-use super::known;
+use super::data::{Conn, Sent, WriteId};
+use super::given::{Count, Holder};
 use super::perform::perform;
-use super::program::{Action, Code, HELD, ME, SLOTS};
+use super::program::{Action, HELD, ME, SLOTS};
 
 /// How deep code of the program may call itself by way of the library.
 const DEPTH: u32 = 6;
@@ -42,8 +43,7 @@ pub struct Item {
 
 #[derive(Clone)]
 pub enum It {
-    /// … and the connection that it is.
-    Tcp(Tcp, Rc<Cell<Option<usize>>>),
+    Tcp(Tcp, Rc<Notes>),
     /// … and when it is due.
     Timer(Timer, Rc<Cell<Duration>>),
     Idle(Idle),
@@ -52,6 +52,35 @@ pub enum It {
     Notifier(Notifier),
     #[cfg(feature = "signal")]
     Signal(Signal),
+    #[cfg(feature = "udp")]
+    Udp(Udp, Rc<Calls>),
+}
+
+/// What is known of a stream.
+#[derive(Default)]
+pub struct Notes {
+    /// The connection that it is.
+    pub conn: Cell<Option<usize>>,
+    /// The callback of the connect that was under way last.
+    pub connect: RefCell<Option<Arc<Count>>>,
+    /// The calls of its reader.
+    pub calls: Calls,
+}
+
+/// How often a callback was called in a turn.
+#[derive(Default)]
+pub struct Calls(Cell<(u64, u32)>);
+
+impl Calls {
+    /// L-27, D-22: one more, which may be too many.
+    pub fn count(&self, l: u8) {
+        let l = usize::from(l);
+        let (now, most) = world(|world| (world.all_turns[l], world.reads_per_turn[l]));
+        let (turn, count) = self.0.get();
+        let count = if turn == now { count + 1 } else { 1 };
+        self.0.set((now, count));
+        fail_unless(count <= most, || format!("{count} reads in a turn, {most} may be (L-27)"));
+    }
 }
 
 impl World {
@@ -73,6 +102,8 @@ impl Item {
             It::Notifier(notifier) => notifier,
             #[cfg(feature = "signal")]
             It::Signal(signal) => signal,
+            #[cfg(feature = "udp")]
+            It::Udp(udp, _) => udp,
         }
     }
 }
@@ -81,114 +112,12 @@ impl Item {
 pub struct Sock {
     pub l: u8,
     pub tcp: Tcp,
-    pub conn: Rc<Cell<Option<usize>>>,
+    pub notes: Rc<Notes>,
 }
 
 impl Sock {
     pub fn item(&self) -> Item {
-        Item { l: self.l, it: It::Tcp(self.tcp.clone(), Rc::clone(&self.conn)) }
-    }
-}
-
-/// One end of a connection: what was written to it, and how much of what the other end wrote was read.
-#[derive(Default)]
-pub struct Conn {
-    pub peer: Option<usize>,
-    pub port: u16,
-    writes: Vec<Write>,
-    read: (usize, usize),
-    read_all: bool,
-}
-
-struct Write {
-    len: usize,
-    canceled: bool,
-    succeeded: bool,
-}
-
-/// Names a write: its connection and its place there.
-pub type WriteId = (usize, usize);
-
-/// How often something that was given away has been called and dropped.
-pub struct Count {
-    what: &'static str,
-    l: u8,
-    once: bool,
-    must_be_called: AtomicBool,
-    calls: AtomicU32,
-    drops: AtomicU32,
-}
-
-/// What everything that is given away captures. It may go to another thread.
-pub struct Token {
-    pub count: Arc<Count>,
-    end: u8,
-}
-
-impl Token {
-    pub fn new(what: &'static str, l: u8, once: bool, code: Code) -> Token {
-        let count = Arc::new(Count {
-            what,
-            l,
-            once,
-            must_be_called: AtomicBool::new(false),
-            calls: AtomicU32::new(0),
-            drops: AtomicU32::new(0),
-        });
-        world(|world| world.counts.push(Arc::clone(&count)));
-        Token { count, end: code.end }
-    }
-
-    /// The loop has to call it, unless it is dropped before.
-    pub fn must_be_called(&self) {
-        self.count.must_be_called.store(true, SeqCst);
-    }
-
-    pub fn call(&self) {
-        let calls = self.count.calls.fetch_add(1, SeqCst) + 1;
-        if self.count.once && calls > 1 {
-            fail(format!("{} was called {calls} times", self.count.what));
-        }
-        if self.count.drops.load(SeqCst) > 0 {
-            fail(format!("{} was called after it was dropped", self.count.what));
-        }
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.count.drops.fetch_add(1, SeqCst);
-        let is_callback = known::CLOSED_STAYS_ALIVE && self.count.what.ends_with("callback");
-        let is_waker = known::WAKER_KEEPS_OTHERS && self.count.what == "a waker";
-        let is_payload = known::PAYLOAD_KEEPS_TASK && self.count.what == "a panic's payload";
-        let _quiet = Quiet::when(is_callback && CALLS.get() == 0 || is_waker || is_payload);
-        let _in_reader = InReader::when(self.count.what == "a read callback");
-        let _in_waker = (self.count.what == "a waker").then(InWaker::enter).flatten();
-        script(self.end, None);
-    }
-}
-
-/// A token, and maybe the handle that it belongs to, which its destructor uses then.
-pub struct Holder {
-    token: Option<Token>,
-    keeps: Option<Item>,
-}
-
-impl Holder {
-    pub fn new(what: &'static str, l: u8, once: bool, code: Code, own: Option<&Item>) -> Holder {
-        let keeps = own.filter(|_| code.keeps).cloned();
-        Holder { token: Some(Token::new(what, l, once, code)), keeps }
-    }
-
-    pub fn token(&self) -> &Token {
-        self.token.as_ref().expect("it is there until the end")
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _me = Me::enter(self.keeps.take());
-        drop(self.token.take());
+        Item { l: self.l, it: It::Tcp(self.tcp.clone(), Rc::clone(&self.notes)) }
     }
 }
 
@@ -221,12 +150,13 @@ pub struct World {
     pub loops: [Option<Rc<Loop>>; 2],
     pub handles: Vec<LoopHandle>,
     pub gone: [bool; 2],
-    pub disposing: u32,
-    quiet: u32,
-    pub in_waker: u32,
-    pub in_reader: u32,
+    /// How many payloads of panics are being dropped, each inside the drop of the one before.
+    pub chain: u32,
     pub running: [bool; 2],
+    /// The turns of the run that is under way, and of all runs.
     pub turns: [u32; 2],
+    pub all_turns: [u64; 2],
+    pub reads_per_turn: [u32; 2],
     pub slots: [Option<Item>; SLOTS as usize],
     pub requests: Held<HeldRequest>,
     pub cancelers: Held<HeldCanceler>,
@@ -235,11 +165,10 @@ pub struct World {
     pub wakers: Held<Waker>,
     pub resumes: Held<Resume<u8>>,
     pub conns: Vec<Conn>,
-    counts: Vec<Arc<Count>>,
+    pub datagrams: Vec<Sent>,
+    pub counts: Vec<Arc<Count>>,
     /// How many tasks wait for something that ends with a handle.
     pub waiting: usize,
-    /// How many futures wait by the futures-io traits.
-    pub by_trait: usize,
     /// The program is over: what waits for the program only, ends.
     pub ending: bool,
     pub enders: Vec<Waker>,
@@ -306,54 +235,6 @@ impl Drop for Me {
     }
 }
 
-/// The time in which the program does not panic.
-pub struct Quiet(bool);
-
-impl Quiet {
-    pub fn when(quiet: bool) -> Quiet {
-        try_world(|world| world.quiet += u32::from(quiet));
-        Quiet(quiet)
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        try_world(|world| world.quiet -= u32::from(self.0));
-    }
-}
-
-/// The time in which the destructor of a read callback runs.
-struct InReader(bool);
-
-impl InReader {
-    fn when(in_reader: bool) -> InReader {
-        try_world(|world| world.in_reader += u32::from(in_reader));
-        InReader(in_reader)
-    }
-}
-
-impl Drop for InReader {
-    fn drop(&mut self) {
-        try_world(|world| world.in_reader -= u32::from(self.0));
-    }
-}
-
-/// The time in which a waker of the program runs, or its destructor.
-pub struct InWaker(());
-
-impl InWaker {
-    /// `None` in other threads, where there is nothing that it could do.
-    pub fn enter() -> Option<InWaker> {
-        try_world(|world| world.in_waker += 1).map(InWaker)
-    }
-}
-
-impl Drop for InWaker {
-    fn drop(&mut self) {
-        world(|world| world.in_waker -= 1);
-    }
-}
-
 struct Depth;
 
 impl Drop for Depth {
@@ -390,27 +271,11 @@ pub fn spend() -> bool {
     })
 }
 
-/// A panic of the program. Its payload may have a destructor, too.
-pub struct Planned(#[allow(dead_code)] Token);
-
-pub fn panic_on_purpose(end: u8) {
-    let is_quiet =
-        world(|world| world.quiet > 0 || known::PANIC_STOPS_DISPOSE && world.disposing > 0);
-    if !is_quiet && !thread::panicking() {
-        let token = Token::new("a panic's payload", 0, true, Code { body: 0, end, keeps: false });
-        std::panic::panic_any(Planned(token));
-    }
-}
-
-pub fn is_planned(payload: &(dyn Any + Send)) -> bool {
-    payload.is::<Planned>()
-}
-
 // ---- calls of the library, and by it -------------------------------------------------------------------------------
 
-struct Calls(u32);
+struct InCall(u32);
 
-impl Drop for Calls {
+impl Drop for InCall {
     fn drop(&mut self) {
         CALLS.set(self.0);
     }
@@ -418,13 +283,13 @@ impl Drop for Calls {
 
 /// A call of the library, in which no callback may run.
 pub fn api<R>(call: impl FnOnce() -> R) -> R {
-    let _outer = Calls(CALLS.replace(CALLS.get() + 1));
+    let _outer = InCall(CALLS.replace(CALLS.get() + 1));
     call()
 }
 
 /// A run of a loop, in which callbacks may run.
 pub fn running<R>(run: impl FnOnce() -> R) -> R {
-    let _outer = Calls(CALLS.replace(0));
+    let _outer = InCall(CALLS.replace(0));
     run()
 }
 
@@ -478,7 +343,7 @@ pub fn put(h: u8, any: Option<Item>) {
 pub fn sock(h: u8) -> Option<Sock> {
     let Item { l, it } = get(h)?;
     match it {
-        It::Tcp(tcp, conn) => Some(Sock { l, tcp, conn }),
+        It::Tcp(tcp, notes) => Some(Sock { l, tcp, notes }),
         _ => None,
     }
 }
@@ -492,153 +357,4 @@ pub fn hold<T>(s: u8, thing: Option<T>, list: impl FnOnce(&mut World) -> &mut He
 /// Takes something out of a list of held things.
 pub fn take<T>(s: u8, list: impl FnOnce(&mut World) -> &mut Held<T>) -> Option<T> {
     world(|world| list(world)[usize::from(s % HELD)].take())
-}
-
-// ---- what is written and read ----------------------------------------------------------------------------------------
-
-/// The byte at a place of a write.
-fn pattern((conn, write): WriteId, at: usize) -> u8 {
-    (conn * 101 + write * 37 + at) as u8
-}
-
-impl Sock {
-    /// Notes a write of so many bytes, and says what they are.
-    pub fn new_write(&self, len: usize) -> (Option<WriteId>, Vec<u8>) {
-        let Some(conn) = self.conn.get() else { return (None, vec![b'?'; len]) };
-        let id = world(|world| {
-            let writes = &mut world.conns[conn].writes;
-            writes.push(Write { len, canceled: false, succeeded: false });
-            (conn, writes.len() - 1)
-        });
-        (Some(id), (0..len).map(|at| pattern(id, at)).collect())
-    }
-
-    /// A new connection, as far as this end knows.
-    pub fn begin_connection(&self, peer: Option<usize>) -> usize {
-        let port = self.tcp.local_addr().map_or(0, |addr| addr.port());
-        let conn = world(|world| {
-            let conn = world.conns.len();
-            world.conns.push(Conn { peer, port, ..Conn::default() });
-            if let Some(peer) = peer {
-                world.conns[peer].peer = Some(conn);
-            }
-            conn
-        });
-        self.conn.set(Some(conn));
-        conn
-    }
-
-    /// This stream was accepted: finds out which one its peer is.
-    pub fn accepted(&self) {
-        let Ok(addr) = self.tcp.peer_addr() else { return };
-        let peer = world(|world| world.conns.iter().rposition(|conn| conn.port == addr.port()));
-        self.begin_connection(peer);
-    }
-}
-
-/// How a write ended.
-pub fn write_ended(write: Option<WriteId>, result: &io::Result<()>) {
-    let Some((conn, number)) = write else { return };
-    let was_canceled = world(|world| {
-        let write = &mut world.conns[conn].writes[number];
-        write.succeeded = result.is_ok();
-        write.canceled
-    });
-    let is_canceled = matches!(result, Err(err) if is_canceled(err));
-    fail_unless(!was_canceled || is_canceled, || {
-        format!("a write that was cancelled ended with {result:?}")
-    });
-}
-
-pub fn write_canceled(write: Option<WriteId>) {
-    if let Some((conn, number)) = write {
-        world(|world| world.conns[conn].writes[number].canceled = true);
-    }
-}
-
-/// Only so much of a write was taken, and it has succeeded.
-pub fn write_cut(write: Option<WriteId>, len: usize) {
-    if let Some((conn, number)) = write {
-        world(|world| {
-            let write = &mut world.conns[conn].writes[number];
-            write.len = len;
-            write.succeeded = true;
-        });
-    }
-}
-
-/// RD-05: what was read has to be what the other end wrote next; nothing is its end.
-pub fn received(conn: Option<usize>, data: &[u8]) {
-    let Some(conn) = conn else { return };
-    let wrong = world(|world| {
-        let peer = world.conns[conn].peer?;
-        let (mut write, mut at) = world.conns[conn].read;
-        world.conns[conn].read_all |= data.is_empty();
-        for &byte in data {
-            while world.conns[peer].writes.get(write).is_some_and(|w| w.canceled || at == w.len) {
-                (write, at) = (write + 1, 0);
-            }
-            if world.conns[peer].writes.get(write).is_none() {
-                return Some("more was read than was written".to_string());
-            }
-            if byte != pattern((peer, write), at) {
-                return Some(format!("byte {at} of write {write} to connection {peer} is wrong"));
-            }
-            at += 1;
-        }
-        world.conns[conn].read = (write, at);
-        None
-    });
-    fail_unless(wrong.is_none(), || format!("{} (RD-05)", wrong.unwrap_or_default()));
-}
-
-/// What was promised of data that came to its end.
-pub fn check_connections() {
-    let lost = world(|world| {
-        let ended = world.conns.iter().filter(|conn| conn.read_all);
-        let mut lost = None;
-        for conn in ended {
-            let Some(peer) = conn.peer else { continue };
-            let (write, at) = conn.read;
-            let mut rest = world.conns[peer].writes.iter().enumerate().skip(write);
-            let is_lost = |number: usize, w: &Write| {
-                w.succeeded && !w.canceled && w.len > if number == write { at } else { 0 }
-            };
-            if let Some((number, _)) = rest.find(|(number, w)| is_lost(*number, w)) {
-                lost = Some(format!(
-                    "write {number} to connection {peer} succeeded; its reader met the end before it"
-                ));
-            }
-        }
-        lost
-    });
-    fail_unless(lost.is_none(), || lost.unwrap_or_default());
-}
-
-/// L-33: a loop that was dropped keeps nothing that it was given.
-pub fn check_dropped(l: u8) {
-    const OTHERS: [&str; 4] = ["a waker", "a panic's payload", "what takes a read", "a future"];
-    let kept = world(|world| {
-        let mut kept = world.counts.iter().filter(|count| {
-            count.l == l && count.drops.load(SeqCst) == 0 && !OTHERS.contains(&count.what)
-        });
-        kept.next().map(|count| count.what)
-    });
-    fail_unless(kept.is_none(), || {
-        format!("the loop was dropped, {} was not (L-33)", kept.unwrap_or_default())
-    });
-}
-
-/// What was promised of everything that was given away.
-pub fn check_counts() {
-    let counts = world(|world| mem::take(&mut world.counts));
-    for count in &counts {
-        let (calls, drops) = (count.calls.load(SeqCst), count.drops.load(SeqCst));
-        let what = count.what;
-        fail_unless(drops == 1, || {
-            format!("{what} was dropped {drops} times (and called {calls})")
-        });
-        let has_to_be = count.must_be_called.load(SeqCst) && !is_gone(count.l);
-        fail_unless(calls > 0 || !has_to_be, || format!("{what} was never called"));
-    }
 }

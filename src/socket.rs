@@ -190,7 +190,9 @@ impl<H: SocketHandle> StreamSocket<H> {
     /// Whether the handle can get a socket by adopting one.
     pub(crate) fn check_may_adopt(&self) -> Result<(), Misuse> {
         self.stream.core.check_open()?;
-        if self.has_socket() { Err(Misuse::HasSocket) } else { Ok(()) }
+        // A one-way connection that was shut down has none, and never gets another one.
+        let has_socket = self.has_socket() || self.stream.is_connected();
+        if has_socket { Err(Misuse::HasSocket) } else { Ok(()) }
     }
 
     /// Connects by `start`, which gets the bound socket if there is one.

@@ -11,7 +11,8 @@
 //! | listening | `LISTENING` | refused | refused | refused |
 //! | connecting | `CONNECTING` | may be started | queued | waits for the connect |
 //! | connected | `CONNECTED` | yes | at once | after the queue |
-//! | shut down | `CONNECTED`, `SHUT` | yes | refused | refused |
+//! | shut down, or adopted read-only | `CONNECTED`, `SHUT` | yes | refused | refused |
+//! | adopted write-only | `CONNECTED`, `WRITE_ONLY` | refused | at once | after the queue |
 //! | broken by a read error | `CONNECTED`, `BROKEN` | refused | refused | refused |
 
 mod awaiting;
@@ -78,6 +79,27 @@ pub(crate) trait Transport: mio::event::Source {
     fn shut_down(&self) -> io::Result<()>;
     /// Once a connect may be over: whether it is, or how it failed.
     fn connected(&self) -> io::Result<bool>;
+
+    /// Which way bytes can go.
+    fn direction(&self) -> Direction {
+        Direction::Both
+    }
+
+    /// True if a read that is shorter than its buffer has drained it; false where each read brings a piece (a line, a
+    /// packet), whatever waits behind it.
+    fn short_read_drains(&self) -> bool {
+        true
+    }
+}
+
+/// Which way the bytes of a stream can go.
+// Sockets go both ways: without the kinds that adopt anything else, nothing has another one.
+#[allow(dead_code)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Both,
+    ReadOnly,
+    WriteOnly,
 }
 
 /// A handle that has a stream in it.
@@ -131,9 +153,13 @@ mod is {
     /// Close cut off a read, or a write, of the futures-io traits, whose next poll is to say so.
     pub(super) const READ_CUT_OFF: u32 = 1 << 17;
     pub(super) const WRITE_CUT_OFF: u32 = 1 << 18;
+    /// Nothing can be read, ever. (Of what can only be read, the writing side counts as shut down.)
+    pub(super) const WRITE_ONLY: u32 = 1 << 20;
+    /// A short read never means that there is nothing more.
+    pub(super) const PIECEMEAL: u32 = 1 << 21;
     /// These bits count the connects that failed. A future that one of them cut off must not take a later wait for its own.
-    pub(super) const FAILED_CONNECTS: u32 = 0xfff << 20;
-    pub(super) const ONE_FAILED_CONNECT: u32 = 1 << 20;
+    pub(super) const FAILED_CONNECTS: u32 = 0x3ff << 22;
+    pub(super) const ONE_FAILED_CONNECT: u32 = 1 << 22;
 }
 
 /// One stream.
@@ -175,9 +201,10 @@ impl<H: StreamHandle> Stream<H> {
         if let Err(error) = self.register(&mut socket) {
             return Err(Refused { error, value: socket });
         }
+        let nature = nature_of(&socket);
         self.socket.replace(Some(socket));
         // There is room until the kernel says otherwise; whether there is data, the poll will tell.
-        self.set(is::CONNECTED | is::WRITABLE);
+        self.set(is::CONNECTED | is::WRITABLE | nature);
         if shown {
             self.set(is::SHOWN);
         }
@@ -414,6 +441,16 @@ impl<H: StreamHandle> Stream<H> {
     fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
     }
+}
+
+/// The flags that a socket brings along, and keeps.
+fn nature_of(socket: &impl Transport) -> u32 {
+    let direction = match socket.direction() {
+        Direction::Both => 0,
+        Direction::ReadOnly => is::SHUT,
+        Direction::WriteOnly => is::WRITE_ONLY,
+    };
+    if socket.short_read_drains() { direction } else { direction | is::PIECEMEAL }
 }
 
 /// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.

@@ -197,6 +197,11 @@ impl<H: StreamHandle> Stream<H> {
         if self.is(is::LOSSY) {
             return Err(Misuse::ShutDown.into());
         }
+        if self.is(is::WRITE_ONLY) {
+            // There is no other way to tell whoever reads, and nothing left to do with it.
+            self.drop_socket();
+            return Ok(());
+        }
         self.socket.borrow().as_ref().map_or(Ok(()), H::Transport::shut_down)
     }
 }

@@ -45,7 +45,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn is_readable(&self) -> bool {
-        self.is(is::CONNECTED) && !self.is(is::BROKEN)
+        self.is(is::CONNECTED) && !self.is(is::BROKEN | is::WRITE_ONLY)
     }
 
     pub(super) fn check_can_read(&self) -> Result<(), Misuse> {
@@ -53,7 +53,7 @@ impl<H: StreamHandle> Stream<H> {
         let is_awaited = self.is(is::AWAITED) && !self.is(is::AWAITED_BY_TRAIT);
         if self.is(is::READING) || is_awaited {
             Err(Misuse::AlreadyReading)
-        } else if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
+        } else if self.is(is::BROKEN | is::WRITE_ONLY) || !self.is(is::CONNECTED | is::CONNECTING) {
             Err(Misuse::NotConnected)
         } else {
             Ok(())
@@ -230,7 +230,7 @@ impl<H: StreamHandle> Stream<H> {
     /// A read did not fill the buffer, so that it has drained the socket.
     #[inline]
     fn note_short_read(&self) {
-        if SHORT_MEANS_DRAINED && !self.is(is::EXCEPTIONAL) {
+        if SHORT_MEANS_DRAINED && !self.is(is::EXCEPTIONAL | is::PIECEMEAL) {
             self.unset(is::READABLE);
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod hooks;
 pub(crate) mod notifier;
+pub(crate) mod pipe;
 mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
@@ -45,12 +46,14 @@ pub enum Kind {
     Signal,
     /// A [`Tcp`](crate::Tcp).
     Tcp,
+    /// A [`Pipe`](crate::Pipe).
+    Pipe,
 }
 
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp)
+        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Pipe)
     }
 }
 
@@ -64,6 +67,7 @@ impl fmt::Display for Kind {
             Kind::Notifier => "notifier",
             Kind::Signal => "signal",
             Kind::Tcp => "tcp",
+            Kind::Pipe => "pipe",
         })
     }
 }

@@ -188,7 +188,7 @@ mod socket;
 mod stream;
 mod task;
 
-pub use self::addr::IntoAddr;
+pub use self::addr::{IntoAddr, IntoPipeAddr};
 pub use self::coroutine::Coroutine;
 pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
@@ -196,6 +196,7 @@ pub use self::event_loop::{
 };
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
+pub use self::handle::pipe::Pipe;
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;

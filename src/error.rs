@@ -77,6 +77,12 @@ pub enum Misuse {
     NoFile,
     /// Permissions that a file cannot have.
     BadMode,
+    /// The descriptor is no connected stream socket, FIFO or anonymous pipe.
+    NotAPipe,
+    /// The stream was not made to pass descriptors.
+    CannotPass,
+    /// Descriptors without a byte to travel with, or more than one write can take.
+    BadPassing,
     /// An IPv4 address for a handle that is to serve IPv6 only.
     NotIpv6,
     /// A time, interval or count of zero where it would mean "always".
@@ -109,6 +115,9 @@ impl Misuse {
             | Misuse::BadName
             | Misuse::NotUnix
             | Misuse::BadMode
+            | Misuse::NotAPipe
+            | Misuse::CannotPass
+            | Misuse::BadPassing
             | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
@@ -200,6 +209,16 @@ impl fmt::Display for Misuse {
             }
             Misuse::NoFile => "the handle has no socket file; bind it to a path first",
             Misuse::BadMode => "permissions are bits up to 0o777",
+            Misuse::NotAPipe => {
+                "not a stream socket, FIFO or pipe; a listener is for open_listener, a file for std::fs, a terminal and a datagram \
+                 socket for handles of their own"
+            }
+            Misuse::CannotPass => {
+                "the stream was not made to pass descriptors; make its handle or its listener by Pipe::with_descriptors"
+            }
+            Misuse::BadPassing => {
+                "descriptors travel with at least one byte of data, and at most 253 of them with one write"
+            }
             Misuse::NotIpv6 => {
                 "an IPv4 address on a handle for IPv6 only; bind an IPv6 one, or call set_only_v6(false) first"
             }

@@ -162,6 +162,8 @@
 //! # Features
 //!
 //! - `signal` (default): `Signal`.
+//! - `descriptors` (default): `Pipe::open` for pipes and sockets of any origin, `Pipe::peer_cred`, and passing of
+//!   descriptors.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(
@@ -197,6 +199,8 @@ pub use self::event_loop::{
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
 pub use self::handle::pipe::Pipe;
+#[cfg(all(feature = "descriptors", any(target_os = "linux", target_os = "android")))]
+pub use self::handle::pipe::credentials::PeerCred;
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;

@@ -50,7 +50,7 @@ pub(crate) trait SocketHandle: StreamHandle<Transport: AsFd> + Handle {
 
     fn accept(listening: &Self::Listening) -> io::Result<Accepted<Self>>;
 
-    fn into_listening(&self, socket: Socket) -> Self::Listening;
+    fn make_listening(&self, socket: Socket) -> Self::Listening;
 
     fn from_listening(listening: Self::Listening) -> Socket;
 

@@ -4,6 +4,7 @@
 //! handle has rooms of its own: the socket and its names, the socket file, connecting, adoption, passing descriptors.
 
 mod file;
+mod listener;
 mod transport;
 
 // Not sorted: the documentation shows the public methods in this order.
@@ -11,7 +12,16 @@ mod socket;
 
 mod connect;
 
+#[cfg(feature = "descriptors")]
+mod open;
+
 mod adoption;
+
+#[cfg(feature = "descriptors")]
+mod passing;
+
+#[cfg(all(feature = "descriptors", any(target_os = "linux", target_os = "android")))]
+pub(crate) mod credentials;
 
 use std::io;
 use std::os::unix::net::SocketAddr;
@@ -20,7 +30,8 @@ use std::rc::Rc;
 use socket2::Socket;
 
 use self::file::BoundFile;
-use self::transport::{PipeListener, PipeTransport};
+use self::listener::PipeListener;
+use self::transport::PipeTransport;
 use super::{Kind, impl_handle};
 use crate::error::Misuse;
 #[cfg(feature = "futures")]
@@ -77,6 +88,9 @@ pub struct Pipe(Rc<StreamSocket<Pipe>>);
 pub(crate) struct Own {
     /// The file that bind made.
     file: Option<BoundFile>,
+    /// Its connections pass descriptors.
+    #[cfg(feature = "descriptors")]
+    passes: bool,
 }
 
 impl_handle!(
@@ -98,6 +112,17 @@ A handle that was never bound is refused ([`Misuse::NotBound`](crate::Misuse::No
 
 #[cfg(feature = "futures")]
 impl_futures_io!(Pipe);
+
+impl Pipe {
+    /// What a socket of this handle becomes when it is connected.
+    fn transport(&self) -> fn(mio::net::UnixStream) -> PipeTransport {
+        #[cfg(feature = "descriptors")]
+        if self.0.extra(|extra| extra.own.passes) {
+            return PipeTransport::Passing;
+        }
+        PipeTransport::Socket
+    }
+}
 
 impl StreamHandle for Pipe {
     type Transport = PipeTransport;
@@ -129,8 +154,8 @@ impl SocketHandle for Pipe {
         listening.accept()
     }
 
-    fn into_listening(&self, socket: Socket) -> PipeListener {
-        PipeListener::new(socket)
+    fn make_listening(&self, socket: Socket) -> PipeListener {
+        PipeListener::new(socket, self.transport())
     }
 
     fn from_listening(listening: PipeListener) -> Socket {

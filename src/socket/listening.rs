@@ -41,7 +41,7 @@ pub(crate) fn listen<H: SocketHandle>(
     let Some(fresh) = socket.take_fresh()? else {
         return Err(Misuse::NoSocket.into());
     };
-    let mut listening = handle.into_listening(fresh);
+    let mut listening = handle.make_listening(fresh);
     let inner = core.event_loop().inner();
     if let Err(err) = inner.register(core.key(), &mut listening, mio::Interest::READABLE) {
         // A handle without it would listen elsewhere the next time.

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::outcome::Outcome;
 use super::requests::BY_TRAIT;
-use super::{Stream, StreamHandle, Transport, copy_of, is, nature_of};
+use super::transport::nature_of;
+use super::{Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Canceled;
 use crate::event_loop::{Expire, Job, Nanos, Pending};
 use crate::request::{OnDrop, Origin, Request};

@@ -1,11 +1,10 @@
-//! Descriptors that come from elsewhere and go on elsewhere.
+//! Sockets that come from the standard library, and descriptors that go on elsewhere.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 use super::Pipe;
-use super::file::BoundFile;
 use crate::error::Refused;
 use crate::socket;
 
@@ -86,7 +85,9 @@ impl Pipe {
     fn close_when_taken<S: Into<T>, T>(self, taken: io::Result<S>) -> Result<T, Refused<Pipe>> {
         if taken.is_ok() {
             let file = self.0.if_extra(|extra| extra.own.file.take());
-            file.flatten().map(BoundFile::leave);
+            if let Some(file) = file.flatten() {
+                file.leave();
+            }
         }
         socket::close_when_taken(self, taken)
     }

@@ -69,7 +69,7 @@ impl Pipe {
             self.0.if_extra(|extra| extra.own.file.take());
             return Err(err);
         }
-        Ok(PipeTransport::of(mio::net::UnixStream::from_std(socket.into())))
+        Ok(self.transport()(mio::net::UnixStream::from_std(socket.into())))
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::SocketAddr;
 use std::panic::Location;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Pipe;
 use super::file::BoundFile;
@@ -49,7 +49,7 @@ impl Pipe {
     #[doc(alias = "uv_pipe")]
     #[track_caller]
     pub fn pair(event_loop: &LoopHandle) -> io::Result<(Pipe, Pipe)> {
-        Pipe::pair_of(event_loop, PipeTransport::of)
+        Pipe::pair_of(event_loop, PipeTransport::Socket)
     }
 
     #[track_caller]
@@ -132,12 +132,12 @@ impl Pipe {
     ///
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::NotUnix`]) for an adopted socket of another kind.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::NotUnix`]) for an adopted descriptor of another kind.
     ///
     /// libuv: `uv_pipe_getsockname`
     #[doc(alias = "uv_pipe_getsockname")]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.with_any_socket(|socket| as_pipe_addr(&socket.local_addr()?))?
+        self.0.with_any_socket(|socket| name(socket.local_addr()))?
     }
 
     /// The name of the other end, which is unnamed unless it has bound itself.
@@ -148,7 +148,15 @@ impl Pipe {
     /// libuv: `uv_pipe_getpeername`
     #[doc(alias = "uv_pipe_getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.with_any_socket(|socket| as_pipe_addr(&socket.peer_addr()?))?
+        self.0.with_any_socket(|socket| name(socket.peer_addr()))?
+    }
+}
+
+/// The name that the system tells, if it is one of a Unix-domain socket.
+fn name(addr: io::Result<SockAddr>) -> io::Result<SocketAddr> {
+    match addr {
+        Err(err) if err.raw_os_error() == Some(libc::ENOTSOCK) => Err(Misuse::NotUnix.into()),
+        addr => as_pipe_addr(&addr?),
     }
 }
 

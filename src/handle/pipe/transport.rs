@@ -1,34 +1,53 @@
-//! Unix-domain sockets as the stream engine uses them.
+//! Unix-domain sockets and other pipes as the stream engine uses them.
 
+#[cfg(not(feature = "descriptors"))]
+use std::convert::Infallible;
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::SocketAddr;
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 
-use crate::socket::{Accepted, NO_SIGNAL};
+#[cfg(feature = "descriptors")]
+use super::passing::{self, Passed};
+use crate::socket::NO_SIGNAL;
+#[cfg(feature = "descriptors")]
+use crate::stream::Direction;
 use crate::stream::Transport;
 
-/// What a connected pipe is.
+/// What a connected pipe is. Not larger than a socket of TCP beside the flag that says whether it is borrowed.
 pub(crate) enum PipeTransport {
     Socket(UnixStream),
+    /// A socket that passes descriptors.
+    #[cfg(feature = "descriptors")]
+    Passing(UnixStream),
+    /// A FIFO or an anonymous pipe. Mio's receiver is one, whichever way it goes.
+    #[cfg(feature = "descriptors")]
+    Fifo(mio::unix::pipe::Receiver, Direction),
 }
 
-impl PipeTransport {
-    pub(super) fn of(socket: UnixStream) -> PipeTransport {
-        PipeTransport::Socket(socket)
-    }
-}
+use PipeTransport::Socket;
+#[cfg(feature = "descriptors")]
+use PipeTransport::{Fifo, Passing};
 
 impl Transport for PipeTransport {
+    #[cfg(feature = "descriptors")]
+    type Along = Passed;
+    #[cfg(not(feature = "descriptors"))]
+    type Along = Infallible;
+
     #[inline]
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            PipeTransport::Socket(socket) => {
-                socket.try_io(|| (&*SockRef::from(socket)).read(buffer))
+            Socket(socket) => socket.try_io(|| (&*SockRef::from(socket)).read(buffer)),
+            #[cfg(feature = "descriptors")]
+            Passing(socket) => socket.try_io(|| passing::receive(socket, buffer, drop)),
+            #[cfg(feature = "descriptors")]
+            Fifo(fifo, _) => {
+                let mut fifo = fifo;
+                fifo.read(buffer)
             }
         }
     }
@@ -37,29 +56,98 @@ impl Transport for PipeTransport {
     fn send(&self, data: &[u8]) -> io::Result<usize> {
         match self {
             // Not std's `write`, which raises SIGPIPE when the peer has gone.
-            PipeTransport::Socket(socket) => {
+            Socket(socket) => {
                 socket.try_io(|| SockRef::from(socket).send_with_flags(data, NO_SIGNAL))
             }
+            #[cfg(feature = "descriptors")]
+            Passing(socket) => {
+                socket.try_io(|| SockRef::from(socket).send_with_flags(data, NO_SIGNAL))
+            }
+            #[cfg(feature = "descriptors")]
+            Fifo(fifo, _) => fifo.try_io(|| Ok(rustix::io::write(fifo, data)?)),
         }
     }
 
     fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            PipeTransport::Socket(socket) => {
+            Socket(socket) => {
                 socket.try_io(|| SockRef::from(socket).send_vectored_with_flags(slices, NO_SIGNAL))
             }
+            #[cfg(feature = "descriptors")]
+            Passing(socket) => {
+                socket.try_io(|| SockRef::from(socket).send_vectored_with_flags(slices, NO_SIGNAL))
+            }
+            #[cfg(feature = "descriptors")]
+            Fifo(fifo, _) => fifo.try_io(|| Ok(rustix::io::writev(fifo, slices)?)),
         }
     }
 
     fn shut_down(&self) -> io::Result<()> {
         match self {
-            PipeTransport::Socket(socket) => socket.shutdown(Shutdown::Write),
+            Socket(socket) => socket.shutdown(Shutdown::Write),
+            #[cfg(feature = "descriptors")]
+            Passing(socket) => socket.shutdown(Shutdown::Write),
+            // Whoever reads learns of it when the descriptor is closed.
+            #[cfg(feature = "descriptors")]
+            Fifo(..) => Ok(()),
         }
     }
 
     fn connected(&self) -> io::Result<bool> {
+        crate::socket::connected(SockRef::from(self))
+    }
+
+    #[cfg(feature = "descriptors")]
+    #[inline]
+    fn recv_along(&self, buffer: &mut [u8], arrived: impl FnOnce(Passed)) -> io::Result<usize> {
         match self {
-            PipeTransport::Socket(socket) => crate::socket::connected(SockRef::from(socket)),
+            Passing(socket) => socket.try_io(|| passing::receive(socket, buffer, arrived)),
+            other => other.recv(buffer),
+        }
+    }
+
+    #[cfg(feature = "descriptors")]
+    fn send_along(&self, slices: &[IoSlice<'_>], passed: &Passed) -> io::Result<usize> {
+        match self {
+            Passing(socket) => socket.try_io(|| passing::send(socket, slices, passed)),
+            other => other.send_vectored(slices),
+        }
+    }
+
+    #[cfg(feature = "descriptors")]
+    fn direction(&self) -> Direction {
+        match self {
+            Fifo(_, direction) => *direction,
+            Socket(_) | Passing(_) => Direction::Both,
+        }
+    }
+
+    /// A read ends behind the descriptors that came along, and with a packet of a pipe that has them.
+    #[cfg(feature = "descriptors")]
+    fn short_read_drains(&self) -> bool {
+        matches!(self, Socket(_))
+    }
+}
+
+impl PipeTransport {
+    fn source(&mut self) -> &mut dyn mio::event::Source {
+        match self {
+            Socket(socket) => socket,
+            #[cfg(feature = "descriptors")]
+            Passing(socket) => socket,
+            #[cfg(feature = "descriptors")]
+            Fifo(fifo, _) => fifo,
+        }
+    }
+
+    /// A selector may refuse the direction that a descriptor has not got.
+    fn interest(&self, both: Interest) -> Interest {
+        match self {
+            #[cfg(feature = "descriptors")]
+            Fifo(_, Direction::ReadOnly) => Interest::READABLE,
+            #[cfg(feature = "descriptors")]
+            Fifo(_, Direction::WriteOnly) => Interest::WRITABLE,
+            _ => both,
         }
     }
 }
@@ -71,9 +159,8 @@ impl mio::event::Source for PipeTransport {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        match self {
-            PipeTransport::Socket(socket) => socket.register(registry, token, interest),
-        }
+        let interest = self.interest(interest);
+        self.source().register(registry, token, interest)
     }
 
     fn reregister(
@@ -82,22 +169,23 @@ impl mio::event::Source for PipeTransport {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        match self {
-            PipeTransport::Socket(socket) => socket.reregister(registry, token, interest),
-        }
+        let interest = self.interest(interest);
+        self.source().reregister(registry, token, interest)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        match self {
-            PipeTransport::Socket(socket) => socket.deregister(registry),
-        }
+        self.source().deregister(registry)
     }
 }
 
 impl AsFd for PipeTransport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            PipeTransport::Socket(socket) => socket.as_fd(),
+            Socket(socket) => socket.as_fd(),
+            #[cfg(feature = "descriptors")]
+            Passing(socket) => socket.as_fd(),
+            #[cfg(feature = "descriptors")]
+            Fifo(fifo, _) => fifo.as_fd(),
         }
     }
 }
@@ -105,70 +193,11 @@ impl AsFd for PipeTransport {
 impl From<PipeTransport> for OwnedFd {
     fn from(transport: PipeTransport) -> OwnedFd {
         match transport {
-            PipeTransport::Socket(socket) => std::os::unix::net::UnixStream::from(socket).into(),
+            Socket(socket) => std::os::unix::net::UnixStream::from(socket).into(),
+            #[cfg(feature = "descriptors")]
+            Passing(socket) => std::os::unix::net::UnixStream::from(socket).into(),
+            #[cfg(feature = "descriptors")]
+            Fifo(fifo, _) => fifo.into(),
         }
-    }
-}
-
-/// A socket that listens.
-pub(crate) struct PipeListener {
-    listener: mio::net::UnixListener,
-}
-
-impl PipeListener {
-    pub(super) fn new(socket: Socket) -> PipeListener {
-        PipeListener { listener: mio::net::UnixListener::from_std(socket.into()) }
-    }
-
-    pub(super) fn accept(&self) -> io::Result<Accepted<super::Pipe>> {
-        let (socket, addr) = self.listener.accept()?;
-        Ok((PipeTransport::of(socket), addr))
-    }
-
-    pub(super) fn into_socket(self) -> Socket {
-        std::os::unix::net::UnixListener::from(self.listener).into()
-    }
-
-    /// Its name, in words.
-    pub(super) fn describe(&self) -> Option<String> {
-        let addr = crate::addr::as_pipe_addr(&SockRef::from(&self.listener).local_addr().ok()?);
-        addr.ok().as_ref().map(name_in_words)
-    }
-}
-
-fn name_in_words(addr: &SocketAddr) -> String {
-    match addr.as_pathname() {
-        Some(path) => path.display().to_string(),
-        None => format!("{addr:?}"),
-    }
-}
-
-impl mio::event::Source for PipeListener {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.listener.register(registry, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.listener.reregister(registry, token, interest)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.listener.deregister(registry)
-    }
-}
-
-impl AsFd for PipeListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
     }
 }

@@ -1,5 +1,6 @@
 //! TCP sockets as the stream engine uses them.
 
+use std::convert::Infallible;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
@@ -9,6 +10,8 @@ use crate::socket::{NO_SIGNAL, connected};
 use crate::stream::Transport;
 
 impl Transport for mio::net::TcpStream {
+    type Along = Infallible;
+
     #[inline]
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut stream = self;

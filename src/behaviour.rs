@@ -485,6 +485,53 @@
 //!   but for `ECONNABORTED`). After so many in a row as a turn accepts the listener rests, as without descriptors, which
 //!   the callback hears once a burst; `accept_next` goes on waiting. It ends only with errors of the listener itself.
 //!
+//! # U: Unix-domain streams
+//!
+//! What stands under RD, WR, SH and LA holds for a [`Pipe`], too. Here is what is its own.
+//!
+//! - **U-01** A bind to a path makes a socket file there. It is removed when the handle closes, before the descriptor goes,
+//!   and when the last clone is dropped; not if it has been replaced by another file (libuv: removes whatever is there).
+//! - **U-02** A bind to a path where there is a file is [`AddrInUse`](std::io::ErrorKind::AddrInUse), at once, whether
+//!   anybody listens there or not; `listen` is then refused with [`Misuse::NotBound`].
+//! - **U-03** A bind in a directory that does not exist is [`NotFound`](std::io::ErrorKind::NotFound) (libuv: `EACCES`).
+//! - **U-04** A second bind is refused with [`Misuse::AlreadyBound`], listening without a bind with [`Misuse::NotBound`], both
+//!   on a closing handle with [`Misuse::Closing`].
+//! - **U-05** Connecting to a name that does not exist is [`NotFound`](std::io::ErrorKind::NotFound); to a plain file, or one
+//!   that a listener has left behind, [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused) (`ENOTSOCK` on some
+//!   systems); to a listener whose backlog is full, [`WouldBlock`](std::io::ErrorKind::WouldBlock) on Linux. All of it
+//!   through the request; the handle may connect again.
+//! - **U-06** A path that is too long, or has a zero byte in it, is refused with [`Misuse::BadName`] (libuv: is cut, unless
+//!   a flag says otherwise).
+//! - **U-07** On Linux, a name may be abstract ([`SocketAddr`](std::os::unix::net::SocketAddr)): zero bytes in it count, no
+//!   file appears, and it is free when the socket closes.
+//! - **U-08** A bind to the empty name has Linux pick an abstract name of five hex digits. Connecting to the empty name is
+//!   refused with [`Misuse::BadName`].
+//! - **U-09** The name of a client that did not bind is unnamed, at both ends. Its peer's name is the listener's.
+//! - **U-10** Of clients that are closed right after the call of connect, each request ends with [`Canceled`], and the server
+//!   still sees each of them.
+//! - **U-11** An adopted descriptor has the direction that it was opened for: the reading end of a pipe refuses writes with
+//!   [`Misuse::ShutDown`], the writing end reads with [`Misuse::NotConnected`]. A shutdown of the writing end closes the
+//!   descriptor, so that the reader sees the end (libuv: an error).
+//! - **U-12** Who adopts a descriptor owns it: it is closed with the handle. One that is refused comes back:
+//!   [`Misuse::NotAPipe`] for files, directories, terminals, datagram sockets and listeners (libuv: accepts some of them).
+//! - **U-13** [`chmod`](crate::Pipe::chmod) sets the permissions of the socket file; it is refused without one with
+//!   [`Misuse::NoFile`], after close with [`Misuse::Closing`], and for a mode that no file can have with
+//!   [`Misuse::BadMode`].
+//! - **U-14** Descriptors arrive with the first of the bytes that they were sent with. What one read brings is taken in the
+//!   order of sending.
+//! - **U-15** They are sent once, even if the bytes go out in parts, and are closed here then; so are those of a write that is
+//!   cancelled or cut off by close.
+//! - **U-16** What was received and not taken is closed with the handle. No more than 253 wait: what arrives beyond is closed,
+//!   and so is what the process has no room for, which the log hears once (libuv: lets them wait without a bound).
+//! - **U-17** Received descriptors are close-on-exec.
+//! - **U-18** Passing over a stream that was not made for it is refused with [`Misuse::CannotPass`]; without data, or more than
+//!   253 at a time, with [`Misuse::BadPassing`]. A closed descriptor cannot be passed, since what is passed is owned (libuv:
+//!   `EBADF`).
+//! - **U-19** A listener that was passed accepts in both processes; a connection that was passed is read and written by whoever
+//!   has it.
+//! - **U-20** Heavy traffic in both directions, with descriptors in it, comes to its end.
+//! - **U-21** [`peer_cred`](crate::Pipe::peer_cred) says which process, user and group are at the other end.
+//!
 //! # D: UDP
 //!
 //! `Udp` comes with the feature `udp`.
@@ -677,8 +724,12 @@
 //! [`Misuse::AlreadyReceiving`]: crate::Misuse::AlreadyReceiving
 //! [`Misuse::BadAddress`]: crate::Misuse::BadAddress
 //! [`Misuse::BadInterface`]: crate::Misuse::BadInterface
+//! [`Misuse::BadMode`]: crate::Misuse::BadMode
+//! [`Misuse::BadName`]: crate::Misuse::BadName
+//! [`Misuse::BadPassing`]: crate::Misuse::BadPassing
 //! [`Misuse::BadSignal`]: crate::Misuse::BadSignal
 //! [`Misuse::Busy`]: crate::Misuse::Busy
+//! [`Misuse::CannotPass`]: crate::Misuse::CannotPass
 //! [`Misuse::Closing`]: crate::Misuse::Closing
 //! [`Misuse::HasCallback`]: crate::Misuse::HasCallback
 //! [`Misuse::HasPeer`]: crate::Misuse::HasPeer
@@ -690,7 +741,9 @@
 //! [`Misuse::NoBuffers`]: crate::Misuse::NoBuffers
 //! [`Misuse::NoDestination`]: crate::Misuse::NoDestination
 //! [`Misuse::NoPeer`]: crate::Misuse::NoPeer
+//! [`Misuse::NoFile`]: crate::Misuse::NoFile
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
+//! [`Misuse::NotAPipe`]: crate::Misuse::NotAPipe
 //! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
@@ -704,6 +757,7 @@
 //! [`Misuse::ZeroPort`]: crate::Misuse::ZeroPort
 //! [`Notifier`]: crate::Notifier
 //! [`NotifierSender`]: crate::NotifierSender
+//! [`Pipe`]: crate::Pipe
 //! [`Prepare`]: crate::Prepare
 //! [`Request`]: crate::Request
 //! [`RunMode::NoWait`]: crate::RunMode::NoWait

@@ -62,13 +62,27 @@ pub enum Misuse {
     NotListening,
     /// The handle has an address already.
     AlreadyBound,
-    /// The handle has not got the address that it was to be bound to: bind failed, or a connect that failed took the
-    /// address along. Listening or connecting now would use another one.
+    /// The handle has not got an address that it needs: bind failed, was not called on a [`Pipe`](crate::Pipe), or a connect
+    /// that failed took the address along. Listening or connecting now would use another one.
     NotBound,
     /// The handle has a socket already.
     HasSocket,
     /// The address is no IP address with a port; host names have to be resolved first.
     BadAddress,
+    /// A name for a Unix-domain socket that is too long, has a zero byte in it, or is missing.
+    BadName,
+    /// The socket is none of the Unix domain, and has other addresses.
+    NotUnix,
+    /// The handle has made no socket file: it is not bound, or to a name without a file.
+    NoFile,
+    /// Permissions that a file cannot have.
+    BadMode,
+    /// The descriptor is no connected stream socket, FIFO or anonymous pipe.
+    NotAPipe,
+    /// The stream was not made to pass descriptors.
+    CannotPass,
+    /// Descriptors without a byte to travel with, or more than one write can take.
+    BadPassing,
     /// An IPv4 address for a handle that is to serve IPv6 only.
     NotIpv6,
     /// A time, interval or count of zero where it would mean "always".
@@ -121,6 +135,12 @@ impl Misuse {
             | Misuse::NotBound
             | Misuse::NotListening
             | Misuse::BadAddress
+            | Misuse::BadName
+            | Misuse::NotUnix
+            | Misuse::BadMode
+            | Misuse::NotAPipe
+            | Misuse::CannotPass
+            | Misuse::BadPassing
             | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
@@ -144,7 +164,7 @@ impl Misuse {
             Misuse::NotConnected | Misuse::NoPeer => "ENOTCONN",
             Misuse::NoDestination => "EDESTADDRREQ",
             Misuse::WrongFamily => "EAFNOSUPPORT",
-            Misuse::NoSocket => "EBADF",
+            Misuse::NoSocket | Misuse::NoFile => "EBADF",
             Misuse::ShutDown | Misuse::Listening => "EPIPE",
         }
     }
@@ -205,13 +225,32 @@ impl fmt::Display for Misuse {
             Misuse::NotListening => "the handle is not listening; call listen or listen_only first",
             Misuse::AlreadyBound => "the handle has an address already; bind another one",
             Misuse::NotBound => {
-                "bind failed, or the address went with a connect that failed; bind the handle again first"
+                "the handle has no address: bind was not called or failed, or a connect that failed took it along; bind it first"
             }
             Misuse::HasSocket => {
                 "the handle has a socket already; open the other one on a new handle"
             }
             Misuse::BadAddress => {
                 "not an IP address with a port, such as 127.0.0.1:7000; resolve host names first"
+            }
+            Misuse::BadName => {
+                "the name of a Unix-domain socket is a path without zero bytes and shorter than the system's limit (108 bytes on \
+                 Linux); abstract names are SocketAddr::from_abstract_name"
+            }
+            Misuse::NotUnix => {
+                "the socket is not of the Unix domain; open it as what it is to ask for its addresses"
+            }
+            Misuse::NoFile => "the handle has no socket file; bind it to a path first",
+            Misuse::BadMode => "permissions are bits up to 0o777",
+            Misuse::NotAPipe => {
+                "not a stream socket, FIFO or pipe; a listener is for open_listener, a file for std::fs, a terminal and a datagram \
+                 socket for handles of their own"
+            }
+            Misuse::CannotPass => {
+                "the stream was not made to pass descriptors; make its handle or its listener by Pipe::with_descriptors"
+            }
+            Misuse::BadPassing => {
+                "descriptors travel with at least one byte of data, and at most 253 of them with one write"
             }
             Misuse::NotIpv6 => {
                 "an IPv4 address on a handle for IPv6 only; bind an IPv6 one, or call set_only_v6(false) first"

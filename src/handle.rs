@@ -4,6 +4,7 @@ pub(crate) mod hooks;
 mod ip;
 pub(crate) mod notifier;
 mod pause;
+pub(crate) mod pipe;
 pub(crate) mod poll;
 mod rare;
 #[cfg(feature = "signal")]
@@ -54,6 +55,8 @@ pub enum Kind {
     Signal,
     /// A [`Tcp`](crate::Tcp).
     Tcp,
+    /// A [`Pipe`](crate::Pipe).
+    Pipe,
     /// A `Udp` (with the feature `udp`).
     Udp,
     /// A [`Poll`](crate::Poll).
@@ -63,7 +66,10 @@ pub enum Kind {
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Udp | Kind::Poll)
+        matches!(
+            self,
+            Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Pipe | Kind::Udp | Kind::Poll
+        )
     }
 }
 
@@ -77,6 +83,7 @@ impl fmt::Display for Kind {
             Kind::Notifier => "notifier",
             Kind::Signal => "signal",
             Kind::Tcp => "tcp",
+            Kind::Pipe => "pipe",
             Kind::Udp => "udp",
             Kind::Poll => "poll",
         })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
+use crate::handle::pipe::Pipe;
 #[cfg(feature = "signal")]
 use crate::handle::signal::Signal;
 use crate::handle::tcp::Tcp;
@@ -168,7 +169,7 @@ macro_rules! impl_incoming {
     })+};
 }
 
-impl_incoming! { Tcp }
+impl_incoming! { Tcp Pipe }
 
 /// The stream of [`Tcp::incoming`].
 #[derive(Debug)]

@@ -164,6 +164,8 @@
 //! - `signal` (default): `Signal`.
 //! - `udp` (default): `Udp`.
 //! - `udp-offload`: receive and send offload of `Udp`, on Linux.
+//! - `descriptors` (default): `Pipe::open` for pipes and sockets of any origin, `Pipe::peer_cred`, and passing of
+//!   descriptors.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(
@@ -194,7 +196,7 @@ mod socket;
 mod stream;
 mod task;
 
-pub use self::addr::IntoAddr;
+pub use self::addr::{IntoAddr, IntoPipeAddr};
 pub use self::coroutine::Coroutine;
 #[cfg(feature = "udp")]
 pub use self::datagram::Datagram;
@@ -204,6 +206,9 @@ pub use self::event_loop::{
 };
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
+pub use self::handle::pipe::Pipe;
+#[cfg(all(feature = "descriptors", any(target_os = "linux", target_os = "android")))]
+pub use self::handle::pipe::credentials::PeerCred;
 pub use self::handle::poll::{Interest, Poll, Ready};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;

@@ -127,9 +127,9 @@
 //! | `uv_read_start` | [`Tcp::read_start`]; in tasks [`Tcp::read_once`], [`Tcp::read_into`], [`Tcp::read_with`] |
 //! | `uv_read_stop` | [`Tcp::read_stop`] |
 //! | `uv_write` | [`Tcp::write`], [`Tcp::write_vectored`] |
-//! | `uv_write2` | later: `Pipe::write_with_fds` |
+//! | `uv_write2` | [`Pipe::write_with_fds`] |
 //! | `uv_try_write` | [`Tcp::try_write`], [`Tcp::try_write_vectored`] |
-//! | `uv_try_write2` | later: `Pipe::try_write_with_fds` |
+//! | `uv_try_write2` | [`Pipe::write_with_fds`] |
 //! | `uv_is_readable` | [`Tcp::is_readable`] |
 //! | `uv_is_writable` | [`Tcp::is_writable`] |
 //! | `uv_stream_set_blocking` | it would hold up the loop: await [`Tcp::drained`] |
@@ -156,20 +156,20 @@
 //!
 //! | libuv | luvio |
 //! |---|---|
-//! | `uv_pipe_init` | later: `Pipe::new`, `Pipe::with_descriptors` |
-//! | `uv_pipe_open` | later: `Pipe::open` |
-//! | `uv_pipe_bind` | later: `Pipe::bind` |
-//! | `uv_pipe_bind2` | later: `Pipe::bind` |
-//! | `uv_pipe_connect` | later: `Pipe::connect` |
-//! | `uv_pipe_connect2` | later: `Pipe::connect` |
-//! | `uv_pipe_getsockname` | later: `Pipe::local_addr` |
-//! | `uv_pipe_getpeername` | later: `Pipe::peer_addr` |
+//! | `uv_pipe_init` | [`Pipe::new`], [`Pipe::with_descriptors`] |
+//! | `uv_pipe_open` | [`Pipe::open`] |
+//! | `uv_pipe_bind` | [`Pipe::bind`] |
+//! | `uv_pipe_bind2` | [`Pipe::bind`] |
+//! | `uv_pipe_connect` | [`Pipe::connect`] |
+//! | `uv_pipe_connect2` | [`Pipe::connect`] |
+//! | `uv_pipe_getsockname` | [`Pipe::local_addr`] |
+//! | `uv_pipe_getpeername` | [`Pipe::peer_addr`] |
 //! | `uv_pipe_pending_instances` | only for Windows |
-//! | `uv_pipe_pending_count` | later: `Pipe::take_fds` |
-//! | `uv_pipe_pending_type` | later: `Pipe::take_fds` |
-//! | `uv_pipe_chmod` | [`std::fs::set_permissions`] |
-//! | `uv_pipe` | `std::io::pipe`, from Rust 1.87 on |
-//! | `uv_socketpair` | later: `Pipe::pair` |
+//! | `uv_pipe_pending_count` | [`Pipe::take_fds`] |
+//! | `uv_pipe_pending_type` | [`Pipe::take_fds`] |
+//! | `uv_pipe_chmod` | [`Pipe::chmod`] |
+//! | `uv_pipe` | [`Pipe::pair`] |
+//! | `uv_socketpair` | [`Pipe::pair`] |
 //!
 //! # Tty
 //!
@@ -440,5 +440,5 @@ use crate::Udp;
 #[cfg(doc)]
 use crate::{
     Builder, Check, Handle, Idle, IntoAddr, Kind, Loop, LoopHandle, Misuse, Notifier,
-    NotifierSender, Poll, Prepare, Remote, Request, Tcp, Timer,
+    NotifierSender, Pipe, Poll, Prepare, Remote, Request, Tcp, Timer,
 };

@@ -11,9 +11,11 @@
 //! | listening | `LISTENING` | refused | refused | refused |
 //! | connecting | `CONNECTING` | may be started | queued | waits for the connect |
 //! | connected | `CONNECTED` | yes | at once | after the queue |
-//! | shut down | `CONNECTED`, `SHUT` | yes | refused | refused |
+//! | shut down, or adopted read-only | `CONNECTED`, `SHUT` | yes | refused | refused |
+//! | adopted write-only | `CONNECTED`, `WRITE_ONLY` | refused | at once | after the queue |
 //! | broken by a read error | `CONNECTED`, `BROKEN` | refused | refused | refused |
 
+mod along;
 mod awaiting;
 mod connecting;
 mod draining;
@@ -24,17 +26,22 @@ mod outcome;
 mod poll_io;
 mod reading;
 mod requests;
+mod transport;
 mod write_queue;
 mod writing;
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
+use std::io;
 
 pub use self::face::ByteStream;
 pub(crate) use self::face::{finish, impl_stream};
 use self::outcome::Outcome;
 use self::reading::EndOfPass;
 use self::requests::Outgoing;
+#[cfg(any(feature = "descriptors", test))]
+pub(crate) use self::transport::Direction;
+use self::transport::nature_of;
+pub(crate) use self::transport::{Along, AlongOf, Transport};
 use crate::error::{Canceled, Misuse, Refused, is_canceled};
 use crate::event_loop::Readiness;
 use crate::handle::{Core, Rare, Slot};
@@ -69,16 +76,6 @@ const INTEREST: mio::Interest =
     any(target_os = "linux", target_os = "android")
 )))]
 const INTEREST: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
-
-/// A socket, as the engine uses it.
-pub(crate) trait Transport: mio::event::Source {
-    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    fn send(&self, data: &[u8]) -> io::Result<usize>;
-    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    fn shut_down(&self) -> io::Result<()>;
-    /// Once a connect may be over: whether it is, or how it failed.
-    fn connected(&self) -> io::Result<bool>;
-}
 
 /// A handle that has a stream in it.
 pub(crate) trait StreamHandle: Clone + 'static {
@@ -131,9 +128,13 @@ mod is {
     /// Close cut off a read, or a write, of the futures-io traits, whose next poll is to say so.
     pub(super) const READ_CUT_OFF: u32 = 1 << 17;
     pub(super) const WRITE_CUT_OFF: u32 = 1 << 18;
+    /// Nothing can be read, ever. (Of what can only be read, the writing side counts as shut down.)
+    pub(super) const WRITE_ONLY: u32 = 1 << 20;
+    /// A short read never means that there is nothing more.
+    pub(super) const PIECEMEAL: u32 = 1 << 21;
     /// These bits count the waits for data that were cut off, of futures that must not take a later wait for their own.
-    pub(super) const CUT_OFF_WAITS: u32 = 0xfff << 20;
-    pub(super) const ONE_CUT_OFF_WAIT: u32 = 1 << 20;
+    pub(super) const CUT_OFF_WAITS: u32 = 0x3ff << 22;
+    pub(super) const ONE_CUT_OFF_WAIT: u32 = 1 << 22;
 }
 
 /// One stream.
@@ -175,9 +176,10 @@ impl<H: StreamHandle> Stream<H> {
         if let Err(error) = self.register(&mut socket) {
             return Err(Refused { error, value: socket });
         }
+        let nature = nature_of(&socket);
         self.socket.replace(Some(socket));
         // There is room until the kernel says otherwise; whether there is data, the poll will tell.
-        self.set(is::CONNECTED | is::WRITABLE);
+        self.set(is::CONNECTED | is::WRITABLE | nature);
         if shown {
             self.set(is::SHOWN);
         }
@@ -195,7 +197,7 @@ impl<H: StreamHandle> Stream<H> {
             return Err(Misuse::NotConnected.into());
         }
         // A shutdown that waits does so for what is queued.
-        if self.is(is::QUEUED) {
+        if self.is(is::QUEUED) || self.has_arrived() {
             return Err(Misuse::UnderWay.into());
         }
         // In use inside `with_socket`.
@@ -222,6 +224,7 @@ impl<H: StreamHandle> Stream<H> {
         }
         self.stop_awaiting_data(&mut outcome);
         self.stop_awaiting_room(&mut outcome);
+        drop(self.take_arrived());
         self.flags.set(kept);
         self.drop_socket();
         self.tell(outcome);

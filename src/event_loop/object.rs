@@ -43,6 +43,10 @@ impl Readiness {
     /// There may be room to write.
     pub(crate) const WRITABLE_ONLY: Readiness = Readiness(Readiness::WRITABLE);
 
+    /// There may be something to read.
+    #[cfg(test)]
+    pub(crate) const READABLE_ONLY: Readiness = Readiness(Readiness::READABLE);
+
     #[inline]
     pub(crate) fn of(event: &mio::event::Event) -> Readiness {
         let mut flags = 0;

@@ -152,7 +152,7 @@ impl SocketHandle for Tcp {
         listening.accept()
     }
 
-    fn into_listening(socket: Socket) -> TcpListener {
+    fn make_listening(&self, socket: Socket) -> TcpListener {
         TcpListener::from_std(socket.into())
     }
 

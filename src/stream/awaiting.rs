@@ -72,7 +72,12 @@ impl<H: StreamHandle> Stream<H> {
     ) -> Poll<io::Result<()>> {
         let inner = self.core.event_loop().inner();
         // A connected stream is open. Nobody but this future reads, nothing failed: the usual case.
-        let relevant = is::CONNECTED | is::READING | is::AWAITED | is::BROKEN | is::CUT_OFF_WAITS;
+        let relevant = is::CONNECTED
+            | is::READING
+            | is::AWAITED
+            | is::BROKEN
+            | is::WRITE_ONLY
+            | is::CUT_OFF_WAITS;
         if self.flags.get() & relevant != is::CONNECTED | *wait {
             ready!(self.check_await(wait))?;
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::outcome::Outcome;
 use super::requests::BY_TRAIT;
+use super::transport::nature_of;
 use super::{Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Canceled;
 use crate::event_loop::{Expire, Job, Nanos, Pending};
@@ -16,8 +17,9 @@ impl<H: StreamHandle> Stream<H> {
         if let Err(err) = self.register(&mut socket) {
             return Request::finished(origin, Err(err));
         }
+        let nature = nature_of(&socket);
         self.socket.replace(Some(socket));
-        self.set(is::CONNECTING);
+        self.set(is::CONNECTING | nature);
         let (request, ticket) = Request::pending(origin, "connect", OnDrop::Cancel);
         self.with_outgoing(|outgoing| outgoing.connect = Some(ticket));
         self.update_hold();

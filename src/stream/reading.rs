@@ -45,7 +45,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn is_readable(&self) -> bool {
-        self.is(is::CONNECTED) && !self.is(is::BROKEN)
+        self.is(is::CONNECTED) && !self.is(is::BROKEN | is::WRITE_ONLY)
     }
 
     pub(super) fn check_can_read(&self) -> Result<(), Misuse> {
@@ -53,7 +53,7 @@ impl<H: StreamHandle> Stream<H> {
         let is_awaited = self.is(is::AWAITED) && !self.is(is::AWAITED_BY_TRAIT);
         if self.is(is::READING) || is_awaited {
             Err(Misuse::AlreadyReading)
-        } else if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
+        } else if self.is(is::BROKEN | is::WRITE_ONLY) || !self.is(is::CONNECTED | is::CONNECTING) {
             Err(Misuse::NotConnected)
         } else {
             Ok(())
@@ -172,7 +172,7 @@ impl<H: StreamHandle> Stream<H> {
         // Mutably, since that is quicker to check than a shared borrow.
         if let Ok(loan) = self.socket.try_borrow_mut() {
             if let Some(socket) = loan.as_ref() {
-                match socket.recv(buffer) {
+                match socket.recv_along(buffer, |along| self.note_arrival(along)) {
                     Ok(length) if 0 < length && length < buffer.len() => {
                         drop(loan);
                         self.note_short_read();
@@ -222,7 +222,7 @@ impl<H: StreamHandle> Stream<H> {
     pub(super) fn attempt_to_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // Shared, since `with_socket` may have lent it further up in the stack.
         match self.socket.borrow().as_ref() {
-            Some(socket) => socket.recv(buffer),
+            Some(socket) => socket.recv_along(buffer, |along| self.note_arrival(along)),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -230,7 +230,7 @@ impl<H: StreamHandle> Stream<H> {
     /// A read did not fill the buffer, so that it has drained the socket.
     #[inline]
     fn note_short_read(&self) {
-        if SHORT_MEANS_DRAINED && !self.is(is::EXCEPTIONAL) {
+        if SHORT_MEANS_DRAINED && !self.is(is::EXCEPTIONAL | is::PIECEMEAL) {
             self.unset(is::READABLE);
         }
     }

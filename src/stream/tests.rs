@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
@@ -30,6 +31,13 @@ struct Kernel {
     counts_only: Cell<bool>,
     taken: Cell<usize>,
     received: RefCell<Vec<u8>>,
+    /// What is there to be read, one piece a read.
+    pieces: RefCell<VecDeque<&'static [u8]>>,
+    /// Which way bytes can go, if not both.
+    one_way: Cell<Option<Direction>>,
+    /// A short read leaves something behind.
+    piecemeal: Cell<bool>,
+    shut_down: Cell<bool>,
 }
 
 impl Kernel {
@@ -74,8 +82,12 @@ impl mio::event::Source for FakeSocket {
 }
 
 impl Transport for FakeSocket {
-    fn recv(&self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+    type Along = Infallible;
+
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let piece = self.0.pieces.borrow_mut().pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        buffer[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
     }
 
     fn send(&self, data: &[u8]) -> io::Result<usize> {
@@ -88,11 +100,20 @@ impl Transport for FakeSocket {
     }
 
     fn shut_down(&self) -> io::Result<()> {
+        self.0.shut_down.set(true);
         Ok(())
     }
 
     fn connected(&self) -> io::Result<bool> {
         Ok(true)
+    }
+
+    fn direction(&self) -> Direction {
+        self.0.one_way.get().unwrap_or(Direction::Both)
+    }
+
+    fn short_read_drains(&self) -> bool {
+        !self.0.piecemeal.get()
     }
 }
 
@@ -154,7 +175,11 @@ impl Object for FakeInner {
 impl Fake {
     /// A connected stream on a kernel without room.
     fn new(event_loop: &Loop) -> Fake {
-        let kernel = Rc::new(Kernel::default());
+        Fake::on(event_loop, Kernel::default())
+    }
+
+    fn on(event_loop: &Loop, kernel: Kernel) -> Fake {
+        let kernel = Rc::new(kernel);
         let fake = Rc::new_cyclic(|itself| FakeInner {
             stream: Stream::new(Core::new(event_loop, Kind::Tcp)),
             kernel: Rc::clone(&kernel),
@@ -174,6 +199,11 @@ impl Fake {
     fn poll_says_writable(&self) {
         let fake = self.0.itself.upgrade().expect("it is in use");
         fake.ready(Readiness::WRITABLE_ONLY);
+    }
+
+    fn poll_says_readable(&self) {
+        let fake = self.0.itself.upgrade().expect("it is in use");
+        fake.ready(Readiness::READABLE_ONLY);
     }
 
     fn script(&self, steps: impl IntoIterator<Item = Result<usize, i32>>) {
@@ -215,6 +245,72 @@ fn successes() -> (Rc<Cell<usize>>, impl Fn(Request<()>)) {
         });
     };
     (count, note)
+}
+
+/// U-11: a stream that can only be read refuses writes as one that was shut down, and one that can only be written refuses
+/// reads as one without a connection.
+#[test]
+fn a_one_way_stream_refuses_the_other_way() {
+    with_loop(Loop::builder(), |event_loop| {
+        let one_way = |direction| {
+            let kernel = Kernel { one_way: Cell::new(Some(direction)), ..Kernel::default() };
+            kernel.room.set(100);
+            Fake::on(event_loop, kernel)
+        };
+        let misuse = |result: io::Result<()>| Misuse::of(&result.unwrap_err());
+
+        let source = one_way(Direction::ReadOnly);
+        assert!(source.stream().is_readable() && !source.stream().is_writable());
+        let journal = Rc::new(RefCell::new(Vec::new()));
+        for request in [source.write("x"), source.write_vectored(&[IoSlice::new(b"x")])] {
+            let noted = Rc::clone(&journal);
+            request.then(move |result| noted.borrow_mut().push(misuse(result)));
+        }
+        let tried = source.stream().try_write(b"x").map(drop);
+        assert_eq!(misuse(tried), Some(Misuse::ShutDown));
+        event_loop.run_mode(RunMode::NoWait).unwrap();
+        assert_eq!(*journal.borrow(), [Some(Misuse::ShutDown); 2]);
+        assert!(source.stream().may_close_at_once(), "nobody has to be told");
+        source.stream().read_start(Box::new(|_, _| {})).unwrap();
+
+        let sink = one_way(Direction::WriteOnly);
+        assert!(!sink.stream().is_readable() && sink.stream().is_writable());
+        let read = sink.stream().read_start(Box::new(|_, _| {}));
+        assert_eq!(misuse(read), Some(Misuse::NotConnected));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let polled = sink.stream().poll_read(&mut 0, &mut context, |_| ());
+        assert!(matches!(polled, std::task::Poll::Ready(Err(_))));
+        assert_eq!(sink.stream().try_write(b"out").unwrap(), 3);
+        // Its end is the end of the descriptor.
+        drop(sink.stream().shutdown(sink.stream().core.origin()));
+        assert!(!sink.stream().has_socket() && !sink.0.kernel.shut_down.get());
+        assert!(!sink.stream().is_writable() && sink.stream().is_connected());
+        for fake in [source, sink] {
+            fake.stream().core.close(Rc::clone(&fake.0) as Rc<dyn Object>);
+        }
+    });
+}
+
+/// RD-05: where a short read leaves something behind, the next read is made at once, without another event.
+#[test]
+fn a_short_read_of_a_piece_is_followed_by_another() {
+    with_loop(Loop::builder(), |event_loop| {
+        for piecemeal in [false, true] {
+            let kernel = Kernel { piecemeal: Cell::new(piecemeal), ..Kernel::default() };
+            *kernel.pieces.borrow_mut() = [&b"one"[..], b"two"].into();
+            let fake = Fake::on(event_loop, kernel);
+            let read = Rc::new(RefCell::new(Vec::new()));
+            let reads = Rc::clone(&read);
+            let note = move |_: &Fake, chunk: io::Result<Option<&[u8]>>| {
+                reads.borrow_mut().push(chunk.unwrap().unwrap().to_vec());
+            };
+            fake.stream().read_start(Box::new(note)).unwrap();
+            fake.poll_says_readable();
+            let all = if SHORT_MEANS_DRAINED && !piecemeal { 1 } else { 2 };
+            assert_eq!(read.borrow().len(), all);
+            fake.stream().core.close(Rc::clone(&fake.0) as Rc<dyn Object>);
+        }
+    });
 }
 
 /// WR-24: a kernel that is out of buffers gets the write again a little later, as often as it takes.

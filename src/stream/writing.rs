@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{SHORT_MEANS_DRAINED, Stream, StreamHandle, Transport, is};
+use super::{AlongOf, SHORT_MEANS_DRAINED, Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
 
@@ -47,14 +47,14 @@ impl<H: StreamHandle> Stream<H> {
             None if self.can_send_now() => self.attempt_once(|socket| socket.send(data)),
             None => {
                 return match self.check_can_write() {
-                    Ok(()) => self.enqueue(origin, data.to_vec(), false),
+                    Ok(()) => self.enqueue(origin, data.to_vec(), false, None),
                     Err(misuse) => Request::finished(origin, Err(misuse.into())),
                 };
             }
         };
         match self.send_after(first, data) {
             Ok(sent) if sent == data.len() => Request::finished(origin, Ok(())),
-            Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0),
+            Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0, None),
             Err(err) => self.refuse(origin, err),
         }
     }
@@ -96,7 +96,7 @@ impl<H: StreamHandle> Stream<H> {
             // Cut short without a "would block", so that the poll will not speak of it.
             self.resume_later();
         }
-        self.enqueue(origin, rest, sent > 0)
+        self.enqueue(origin, rest, sent > 0, None)
     }
 
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
@@ -232,17 +232,24 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     #[cold]
-    fn refuse(&self, origin: Origin, err: io::Error) -> Request<()> {
+    pub(super) fn refuse(&self, origin: Origin, err: io::Error) -> Request<()> {
         self.set(is::LOSSY);
         Request::finished(origin, Err(err))
     }
 
     #[cold]
-    fn enqueue(&self, origin: Origin, data: Vec<u8>, started: bool) -> Request<()> {
+    pub(super) fn enqueue(
+        &self,
+        origin: Origin,
+        data: Vec<u8>,
+        started: bool,
+        along: Option<AlongOf<H>>,
+    ) -> Request<()> {
         let (request, ticket) = Request::pending(origin, "write", OnDrop::GoOn);
         let queued_before = self.write_queue_size();
         let queued = Rc::clone(&ticket);
-        let place = self.with_outgoing(|outgoing| outgoing.writes.push(data, started, queued));
+        let place =
+            self.with_outgoing(|outgoing| outgoing.writes.push(data, started, along, queued));
         ticket.set_place(place);
         self.set(is::QUEUED);
         self.update_hold();

@@ -525,7 +525,7 @@
 //! - **U-19** A listener that was passed accepts in both processes; a connection that was passed is read and written by whoever
 //!   has it.
 //! - **U-20** Heavy traffic in both directions, with descriptors in it, comes to its end.
-//! - **U-21** [`peer_cred`](crate::Pipe::peer_cred) says which process, user and group are at the other end.
+//! - **U-21** `Pipe::peer_cred` says which process, user and group are at the other end.
 //!
 //! # SG: signals
 //!

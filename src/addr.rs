@@ -16,6 +16,8 @@ use crate::error::Misuse;
 /// loop.
 ///
 /// libuv: `uv_ip4_addr`, `uv_ip6_addr`
+#[doc(alias = "uv_ip4_addr")]
+#[doc(alias = "uv_ip6_addr")]
 pub trait IntoAddr {
     /// The address.
     ///

@@ -91,6 +91,28 @@ pub enum Misuse {
     BadSignal,
     /// The loop has a real clock, which nobody can move.
     RealClock,
+    /// Somebody receives from this socket already.
+    AlreadyReceiving,
+    /// The datagram socket has a peer already.
+    HasPeer,
+    /// The datagram socket has no peer.
+    NoPeer,
+    /// The datagram has no address, and its socket no peer.
+    NoDestination,
+    /// An IPv4 address where only IPv6 will do, or the other way round.
+    WrongFamily,
+    /// Port 0, which is nobody's.
+    ZeroPort,
+    /// The address is not that of a multicast group.
+    NotMulticast,
+    /// The interface is not named in the way of its address family.
+    BadInterface,
+    /// A limit of zero hops, within which there is nobody.
+    ZeroHops,
+    /// The descriptor is of a kind that no poll can tell anything of: a plain file, a directory.
+    NotPollable,
+    /// An empty [`Interest`](crate::Interest), for which one would wait for ever.
+    NoInterest,
 }
 
 impl Misuse {
@@ -102,6 +124,7 @@ impl Misuse {
     /// libuv's name of the error, such as `"EALREADY"`.
     ///
     /// libuv: `uv_err_name`
+    #[doc(alias = "uv_err_name")]
     pub fn name(self) -> &'static str {
         match self {
             Misuse::LoopGone
@@ -121,17 +144,26 @@ impl Misuse {
             | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
-            | Misuse::RealClock => "EINVAL",
+            | Misuse::RealClock
+            | Misuse::ZeroPort
+            | Misuse::NotMulticast
+            | Misuse::BadInterface
+            | Misuse::ZeroHops
+            | Misuse::NoInterest => "EINVAL",
+            Misuse::NotPollable => "EPERM",
             Misuse::NestedRun
             | Misuse::Busy
             | Misuse::HasCallback
             | Misuse::HasSocket
             | Misuse::UnderWay => "EBUSY",
-            Misuse::AlreadyReading | Misuse::AlreadyConnecting | Misuse::AlreadyListening => {
-                "EALREADY"
-            }
-            Misuse::AlreadyConnected => "EISCONN",
-            Misuse::NotConnected => "ENOTCONN",
+            Misuse::AlreadyReading
+            | Misuse::AlreadyReceiving
+            | Misuse::AlreadyConnecting
+            | Misuse::AlreadyListening => "EALREADY",
+            Misuse::AlreadyConnected | Misuse::HasPeer => "EISCONN",
+            Misuse::NotConnected | Misuse::NoPeer => "ENOTCONN",
+            Misuse::NoDestination => "EDESTADDRREQ",
+            Misuse::WrongFamily => "EAFNOSUPPORT",
             Misuse::NoSocket | Misuse::NoFile => "EBADF",
             Misuse::ShutDown | Misuse::Listening => "EPIPE",
         }
@@ -141,8 +173,9 @@ impl Misuse {
     pub fn kind(self) -> io::ErrorKind {
         match self.name() {
             "EPIPE" => io::ErrorKind::BrokenPipe,
-            "ENOTCONN" | "EBADF" => io::ErrorKind::NotConnected,
+            "ENOTCONN" | "EBADF" | "EDESTADDRREQ" => io::ErrorKind::NotConnected,
             "EALREADY" | "EBUSY" | "EISCONN" => io::ErrorKind::ResourceBusy,
+            "EPERM" => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::InvalidInput,
         }
     }
@@ -226,6 +259,31 @@ impl fmt::Display for Misuse {
             Misuse::BadSignal => "no such signal, or one that no callback can serve",
             Misuse::RealClock => {
                 "the clock of this loop is the real one; build the loop with virtual_clock to move it"
+            }
+            Misuse::AlreadyReceiving => {
+                "somebody receives from this socket already; call recv_stop or let that wait end first"
+            }
+            Misuse::HasPeer => {
+                "the socket has a peer already; send without an address, or disconnect first"
+            }
+            Misuse::NoPeer => "the socket has no peer; connect it first",
+            Misuse::NoDestination => "the socket has no peer; connect it first, or use send_to",
+            Misuse::WrongFamily => {
+                "the address is of the other family, IPv4 or IPv6; use a socket bound to an address of that one"
+            }
+            Misuse::ZeroPort => "nobody has port 0; name the port of the peer",
+            Misuse::NotMulticast => {
+                "not a multicast group; those are 224.0.0.0 to 239.255.255.255 and ff00::/8"
+            }
+            Misuse::BadInterface => {
+                "name the interface by its address for IPv4 and by its index for IPv6"
+            }
+            Misuse::ZeroHops => "a hop limit is at least 1",
+            Misuse::NotPollable => {
+                "a plain file or directory cannot be polled, since it is always ready; read and write it without waiting"
+            }
+            Misuse::NoInterest => {
+                "an empty interest waits for nothing; name what to wait for, such as Interest::READABLE"
             }
         })
     }

@@ -1,14 +1,19 @@
 //! What all handles share: active or not, referenced or not, the two steps of closing, the place of birth.
 
 pub(crate) mod hooks;
+mod ip;
 pub(crate) mod notifier;
+mod pause;
 pub(crate) mod pipe;
+pub(crate) mod poll;
 mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 mod slot;
 pub(crate) mod tcp;
 pub(crate) mod timer;
+#[cfg(feature = "udp")]
+pub(crate) mod udp;
 mod waiters;
 
 use std::any::Any;
@@ -19,6 +24,8 @@ use std::num::NonZeroU32;
 use std::panic::Location;
 use std::rc::Rc;
 
+#[cfg(test)]
+pub(crate) use self::pause::OUT_OF_BUFFERS_PAUSE;
 pub(crate) use self::rare::Rare;
 pub(crate) use self::slot::Slot;
 pub(crate) use self::waiters::{Place, Waiters};
@@ -29,6 +36,8 @@ use crate::request::{Origin, Request};
 /// The kinds of handles.
 ///
 /// libuv: `uv_handle_type`
+#[doc(alias = "uv_handle_type")]
+#[doc(alias = "uv_handle_type_name")]
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -48,12 +57,19 @@ pub enum Kind {
     Tcp,
     /// A [`Pipe`](crate::Pipe).
     Pipe,
+    /// A `Udp` (with the feature `udp`).
+    Udp,
+    /// A [`Poll`](crate::Poll).
+    Poll,
 }
 
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Pipe)
+        matches!(
+            self,
+            Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Pipe | Kind::Udp | Kind::Poll
+        )
     }
 }
 
@@ -68,6 +84,8 @@ impl fmt::Display for Kind {
             Kind::Signal => "signal",
             Kind::Tcp => "tcp",
             Kind::Pipe => "pipe",
+            Kind::Udp => "udp",
+            Kind::Poll => "poll",
         })
     }
 }
@@ -76,10 +94,12 @@ impl fmt::Display for Kind {
 /// inherent methods of each kind, so that this trait need not be imported. It is sealed.
 ///
 /// libuv: `uv_handle_t`
+#[doc(alias = "uv_handle_t")]
 pub trait Handle: private::Sealed {
     /// The kind of the handle.
     ///
     /// libuv: `uv_handle_get_type`
+    #[doc(alias = "uv_handle_get_type")]
     fn kind(&self) -> Kind;
 
     /// The handle as what it is, to be downcast to [`Tcp`](crate::Tcp), [`Timer`](crate::Timer), …
@@ -90,36 +110,43 @@ pub trait Handle: private::Sealed {
     /// Closes the handle. See [`Tcp::close`](crate::Tcp::close), which says the same for all kinds.
     ///
     /// libuv: `uv_close`
+    #[doc(alias = "uv_close")]
     fn close(&self) -> Request<()>;
 
     /// True if the handle is doing something that can call back.
     ///
     /// libuv: `uv_is_active`
+    #[doc(alias = "uv_is_active")]
     fn is_active(&self) -> bool;
 
     /// True from the call of close on.
     ///
     /// libuv: `uv_is_closing`
+    #[doc(alias = "uv_is_closing")]
     fn is_closing(&self) -> bool;
 
     /// Lets the handle keep the loop running while it is active. It does so from the start.
     ///
     /// libuv: `uv_ref`
+    #[doc(alias = "uv_ref")]
     fn ref_(&self);
 
     /// Lets the loop end although the handle is active.
     ///
     /// libuv: `uv_unref`
+    #[doc(alias = "uv_unref")]
     fn unref(&self);
 
     /// True unless the handle was unreferenced.
     ///
     /// libuv: `uv_has_ref`
+    #[doc(alias = "uv_has_ref")]
     fn has_ref(&self) -> bool;
 
     /// The loop on which the handle was made.
     ///
     /// libuv: `uv_handle_get_loop`
+    #[doc(alias = "uv_handle_get_loop")]
     fn event_loop(&self) -> &LoopHandle;
 
     /// The place in the program where the handle was made.
@@ -305,12 +332,14 @@ impl Core {
 
     /// In the closing phase: calls the next one who waits for the close. False if there is none.
     pub(crate) fn call_waiter(&self) -> bool {
-        let Some(mut waiters) = self.waiters.take() else {
-            return false;
-        };
+        self.next_waiter().map(Runnable::run).is_some()
+    }
+
+    fn next_waiter(&self) -> Option<Rc<dyn Runnable>> {
+        let mut waiters = self.waiters.take()?;
         let next = waiters.0.pop_front();
         self.waiters.set(Some(waiters));
-        next.map(Runnable::run).is_some()
+        next
     }
 
     /// The end of closing: the key is free for another handle.
@@ -327,7 +356,7 @@ impl Core {
 
     /// The loop is being dropped: whoever waits for the handle to be closed hears nothing.
     pub(crate) fn discard_waiters(&self) {
-        for waiter in self.waiters.take().unwrap_or_default().0 {
+        while let Some(waiter) = self.next_waiter() {
             waiter.discard();
         }
     }
@@ -373,6 +402,7 @@ macro_rules! impl_handle {
             /// Dropping the request changes nothing: the close goes on.
             ///
             /// libuv: `uv_close`
+            #[doc(alias = "uv_close")]
             #[track_caller]
             pub fn close(&self) -> crate::Request<()> {
                 self.core().close(std::rc::Rc::clone(&self.0) as std::rc::Rc<dyn crate::event_loop::Object>)
@@ -381,6 +411,7 @@ macro_rules! impl_handle {
             /// True if the handle is doing something that can call back.
             ///
             /// libuv: `uv_is_active`
+            #[doc(alias = "uv_is_active")]
             pub fn is_active(&self) -> bool {
                 crate::event_loop::Object::is_active(&*self.0)
             }
@@ -388,6 +419,7 @@ macro_rules! impl_handle {
             /// True from the call of [`close`](Self::close) on.
             ///
             /// libuv: `uv_is_closing`
+            #[doc(alias = "uv_is_closing")]
             pub fn is_closing(&self) -> bool {
                 self.core().is_closing()
             }
@@ -395,6 +427,7 @@ macro_rules! impl_handle {
             /// Lets the handle keep the loop running while it is active. It does so from the start.
             ///
             /// libuv: `uv_ref`
+            #[doc(alias = "uv_ref")]
             pub fn ref_(&self) {
                 self.core().set_ref(true);
             }
@@ -402,6 +435,7 @@ macro_rules! impl_handle {
             /// Lets the loop end although the handle is active. Its unfinished requests still keep the loop running.
             ///
             /// libuv: `uv_unref`
+            #[doc(alias = "uv_unref")]
             pub fn unref(&self) {
                 self.core().set_ref(false);
             }
@@ -409,6 +443,7 @@ macro_rules! impl_handle {
             /// True unless the handle was [unreferenced](Self::unref).
             ///
             /// libuv: `uv_has_ref`
+            #[doc(alias = "uv_has_ref")]
             pub fn has_ref(&self) -> bool {
                 self.core().has_ref()
             }
@@ -416,6 +451,7 @@ macro_rules! impl_handle {
             /// The loop on which the handle was made.
             ///
             /// libuv: `uv_handle_get_loop`
+            #[doc(alias = "uv_handle_get_loop")]
             pub fn event_loop(&self) -> &crate::LoopHandle {
                 self.core().event_loop()
             }

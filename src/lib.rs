@@ -157,11 +157,13 @@
 //! ```
 //!
 //! The chapter [`behaviour`] says in detail what the loop and each kind of handle promise, and where they differ from
-//! libuv.
+//! libuv. The chapter [`libuv`] has each function of libuv with what answers it here.
 //!
 //! # Features
 //!
 //! - `signal` (default): `Signal`.
+//! - `udp` (default): `Udp`.
+//! - `udp-offload`: receive and send offload of `Udp`, on Linux.
 //! - `descriptors` (default): `Pipe::open` for pipes and sockets of any origin, `Pipe::peer_cred`, and passing of
 //!   descriptors.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`], [`Pipe`] and references to them, `Stream` of connections, ticks and signals.
@@ -180,11 +182,15 @@ compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue ca
 mod addr;
 pub mod behaviour;
 pub mod coroutine;
+#[cfg(feature = "udp")]
+mod datagram;
 mod error;
 mod event_loop;
 mod handle;
 #[cfg(feature = "futures")]
 mod io;
+pub mod libuv;
+mod panics;
 mod request;
 mod socket;
 mod stream;
@@ -192,6 +198,8 @@ mod task;
 
 pub use self::addr::{IntoAddr, IntoPipeAddr};
 pub use self::coroutine::Coroutine;
+#[cfg(feature = "udp")]
+pub use self::datagram::Datagram;
 pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
@@ -201,10 +209,13 @@ pub use self::handle::notifier::{Notifier, NotifierSender};
 pub use self::handle::pipe::Pipe;
 #[cfg(all(feature = "descriptors", any(target_os = "linux", target_os = "android")))]
 pub use self::handle::pipe::credentials::PeerCred;
+pub use self::handle::poll::{Interest, Poll, Ready};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
 pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
+#[cfg(feature = "udp")]
+pub use self::handle::udp::{Interface, Udp};
 pub use self::handle::{Handle, Kind};
 #[cfg(all(feature = "futures", feature = "signal"))]
 pub use self::io::Deliveries;
@@ -217,9 +228,12 @@ pub use self::stream::ByteStream;
 pub use self::task::Delivered;
 pub use self::task::{
     AcceptNext, AcceptNextWithAddr, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle,
-    Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
-    interval, sleep, sleep_until, spawn, timeout, yield_now,
+    Notified, PollReady, PollReadyFor, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep,
+    YieldNow, await_callback, go, interval, sleep, sleep_until, spawn, timeout, unconstrained,
+    yield_now,
 };
+#[cfg(feature = "udp")]
+pub use self::task::{RecvOnce, RecvWith};
 
 /// The blocks of README.md, compiled and run as doc tests.
 #[cfg(doctest)]

@@ -23,9 +23,10 @@ pub(crate) use self::listening::{
 };
 use crate::error::Misuse;
 use crate::event_loop::{
-    AliveReason, Expire, Guarded, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
+    AliveReason, Expire, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
 };
 use crate::handle::{Core, Handle, Kind, Rare};
+use crate::panics::Panics;
 use crate::request::{Origin, Request};
 use crate::stream::{Stream, StreamHandle, ToDo};
 
@@ -362,12 +363,12 @@ impl<H: SocketHandle> Object for StreamSocket<H> {
         self.extra.put_back(extra);
         self.stream.core.event_loop().inner().descriptor_closed();
         // These wake tasks, and so may run anything.
-        let mut guarded = Guarded::default();
-        guarded.run(|| self.stream.release());
+        let mut panics = Panics::default();
+        panics.catch(|| self.stream.release());
         if let Some(listener) = listener {
-            guarded.run(|| listener.release(&self.stream.core));
+            panics.catch(|| listener.release(&self.stream.core));
         }
-        guarded.go_on();
+        panics.go_on();
     }
 
     fn call_next_request(&self) -> bool {

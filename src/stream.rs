@@ -132,9 +132,9 @@ mod is {
     pub(super) const WRITE_ONLY: u32 = 1 << 20;
     /// A short read never means that there is nothing more.
     pub(super) const PIECEMEAL: u32 = 1 << 21;
-    /// These bits count the connects that failed. A future that one of them cut off must not take a later wait for its own.
-    pub(super) const FAILED_CONNECTS: u32 = 0x3ff << 22;
-    pub(super) const ONE_FAILED_CONNECT: u32 = 1 << 22;
+    /// These bits count the waits for data that were cut off, of futures that must not take a later wait for their own.
+    pub(super) const CUT_OFF_WAITS: u32 = 0x3ff << 22;
+    pub(super) const ONE_CUT_OFF_WAIT: u32 = 1 << 22;
 }
 
 /// One stream.

@@ -67,6 +67,7 @@ use crate::stream::{Stream, StreamHandle, impl_stream};
 /// clone is dropped.
 ///
 /// libuv: `uv_tcp_t`
+#[doc(alias = "uv_tcp_t")]
 #[derive(Clone)]
 pub struct Tcp(Rc<StreamSocket<Tcp>>);
 

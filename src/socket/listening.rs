@@ -108,9 +108,8 @@ pub(crate) fn poll_accept<H: SocketHandle>(
     context: &mut Context<'_>,
 ) -> Poll<io::Result<(H, H::Addr)>> {
     let socket = handle.socket();
-    match socket.stream.core.check_open() {
-        Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
-        open => open?,
+    if socket.stream.core.is_closing() {
+        return Poll::Ready(Err(Canceled.into()));
     }
     if socket.extra(|extra| extra.fresh.is_some()) {
         listen(handle, DEFAULT_BACKLOG, None)?;

@@ -60,11 +60,11 @@ impl<H: StreamHandle> Stream<H> {
     /// What tells the wait for data that is under way from earlier ones.
     #[inline]
     pub(super) fn current_wait(&self) -> u32 {
-        self.flags.get() & (is::AWAITED | is::FAILED_CONNECTS)
+        self.flags.get() & (is::AWAITED | is::CUT_OFF_WAITS)
     }
 
     /// Waits until a read may find something.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_readable(
         &self,
         wait: &mut u32,
@@ -77,7 +77,7 @@ impl<H: StreamHandle> Stream<H> {
             | is::AWAITED
             | is::BROKEN
             | is::WRITE_ONLY
-            | is::FAILED_CONNECTS;
+            | is::CUT_OFF_WAITS;
         if self.flags.get() & relevant != is::CONNECTED | *wait {
             ready!(self.check_await(wait))?;
         }
@@ -96,15 +96,16 @@ impl<H: StreamHandle> Stream<H> {
     /// Whether a future may wait for data or go on doing so.
     #[cold]
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
+        if self.core.is_closing() || *wait != 0 && *wait != self.current_wait() {
+            // Closed, or cut off by a finish or by a connect that failed.
+            let error = self.take_cut_off(mem::take(wait));
+            return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
+        }
         if *wait == 0 {
             self.check_can_read()?;
             let mut outcome = Outcome::default();
             self.stop_awaiting_data(&mut outcome);
             self.tell(outcome);
-        } else if *wait != self.current_wait() {
-            // Cut off, by close or by a connect that failed.
-            let error = self.take_cut_off(mem::take(wait));
-            return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
         }
         Poll::Ready(Ok(()))
     }
@@ -177,6 +178,9 @@ impl<H: StreamHandle> Stream<H> {
     /// Nobody waits for data any more. Those who did find out when they are polled.
     pub(super) fn stop_awaiting_data(&self, outcome: &mut Outcome) {
         if self.is(is::AWAITED) {
+            if !self.is(is::AWAITED_BY_TRAIT) {
+                self.flags.set(self.flags.get().wrapping_add(is::ONE_CUT_OFF_WAIT));
+            }
             self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
             self.wake_readers(outcome);

@@ -10,7 +10,8 @@ use super::outcome::Outcome;
 use super::write_queue::WriteQueue;
 use super::{AlongOf, ReadCallback, Stream, StreamHandle, is};
 use crate::error::Canceled;
-use crate::event_loop::{AliveReason, Guarded, RequestId, TimerKey};
+use crate::event_loop::{AliveReason, RequestId, TimerKey};
+use crate::panics::Panics;
 use crate::request::Ticket;
 use crate::task::Waiting;
 
@@ -113,11 +114,11 @@ impl<H: StreamHandle> Stream<H> {
 
     /// The loop is gone: nobody is called.
     pub(crate) fn discard_requests(&self) {
-        let mut guarded = Guarded::default();
+        let mut panics = Panics::default();
         while let Some(ticket) = self.pop_request() {
-            guarded.run(|| ticket.finish_silently());
+            panics.catch(|| ticket.finish_silently());
         }
-        guarded.go_on();
+        panics.go_on();
     }
 
     /// Cancels a request of this stream if none of it has happened yet.

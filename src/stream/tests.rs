@@ -13,10 +13,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::write_queue::SLICES_PER_SEND;
-use super::writing::{MAX_SLICES, OUT_OF_BUFFERS_PAUSE};
+use super::writing::MAX_SLICES;
 use super::*;
 use crate::event_loop::{AliveReason, Object, Readiness, RequestId};
-use crate::handle::{Core, Kind};
+use crate::handle::{Core, Kind, OUT_OF_BUFFERS_PAUSE};
 use crate::request::Request;
 use crate::{Builder, Canceler, Loop, RunMode};
 

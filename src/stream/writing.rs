@@ -6,14 +6,10 @@ use std::rc::Rc;
 
 use super::{AlongOf, SHORT_MEANS_DRAINED, Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
-use crate::event_loop::{Expire, Nanos, Readiness};
 use crate::request::{OnDrop, Origin, Request};
 
 /// Buffers that the kernel takes in one call (`IOV_MAX`, the same on all these systems).
 pub(super) const MAX_SLICES: usize = 1024;
-
-/// When the kernel has no memory for more, it does not tell when it has some again: the write is tried again after this.
-pub(super) const OUT_OF_BUFFERS_PAUSE: Nanos = 10_000_000;
 
 impl<H: StreamHandle> Stream<H> {
     #[inline]
@@ -118,7 +114,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Sends something of `length` bytes if nothing waits that it would overtake. It would block if none of it is taken.
-    fn try_sending(
+    pub(super) fn try_sending(
         &self,
         length: usize,
         send: impl FnOnce() -> io::Result<usize>,
@@ -229,29 +225,10 @@ impl<H: StreamHandle> Stream<H> {
         }
         // If the flag was down already, the poll or an earlier pause will raise it.
         if out_of_buffers && self.is(is::WRITABLE) {
-            self.try_again_after_a_pause();
+            self.core.writable_after_a_pause();
         }
         self.unset(is::WRITABLE);
         Ok(true)
-    }
-
-    /// No poll will say when the kernel has buffers again.
-    fn try_again_after_a_pause(&self) {
-        struct Pause {
-            key: crate::event_loop::Key,
-            event_loop: crate::LoopHandle,
-        }
-        impl Expire for Pause {
-            fn expire(self: Rc<Self>) {
-                if let Some(object) = self.event_loop.inner().handles.get(self.key) {
-                    object.ready(Readiness::WRITABLE_ONLY);
-                }
-            }
-        }
-        let event_loop = self.core.event_loop();
-        let due = event_loop.inner().clock.now().saturating_add(OUT_OF_BUFFERS_PAUSE);
-        let pause = Pause { key: self.core.key(), event_loop: event_loop.clone() };
-        event_loop.inner().arm(due, Rc::new(pause));
     }
 
     #[cold]

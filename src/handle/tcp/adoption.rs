@@ -18,6 +18,7 @@ impl Tcp {
     /// the system says otherwise. The socket comes back with the error (in the last case it may be non-blocking).
     ///
     /// libuv: `uv_tcp_open`
+    #[doc(alias = "uv_tcp_open")]
     pub fn open(&self, stream: TcpStream) -> Result<(), Refused<TcpStream>> {
         let prepared = self.prepare_to_adopt(&SockRef::from(&stream));
         if let Err(error) = prepared {
@@ -36,6 +37,7 @@ impl Tcp {
     /// As [`open`](Tcp::open).
     ///
     /// libuv: `uv_tcp_open`
+    #[doc(alias = "uv_tcp_open")]
     pub fn open_listener(&self, listener: TcpListener) -> Result<(), Refused<TcpListener>> {
         if let Err(error) = self.prepare_to_adopt(&SockRef::from(&listener)) {
             return Err(Refused { error, value: listener });

@@ -8,6 +8,7 @@ use socket2::Socket;
 
 use super::Tcp;
 use crate::addr::IntoAddr;
+use crate::handle::ip::to_this_host;
 use crate::request::{Origin, Request};
 use crate::socket::begin_connect;
 
@@ -31,6 +32,7 @@ impl Tcp {
     /// having been awaited, it goes on.
     ///
     /// libuv: `uv_tcp_connect`
+    #[doc(alias = "uv_tcp_connect")]
     #[track_caller]
     pub fn connect(&self, addr: impl IntoAddr) -> Request<()> {
         self.connect_to(self.core().origin(), addr.into_addr())
@@ -63,15 +65,4 @@ impl Tcp {
         begin_connect(&socket, &to_this_host(addr).into())?;
         Ok(mio::net::TcpStream::from_std(socket.into()))
     }
-}
-
-/// Connecting to "any address" means this host, but not on every system.
-fn to_this_host(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    addr
 }

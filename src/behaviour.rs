@@ -539,6 +539,38 @@
 //! - **Z-15** Several may wait for the same by the futures-io traits: all of them are woken, and those who find nothing wait
 //!   again. (Who of them gets which part of the data is not said.)
 //!
+//! # Y: terminals and standard streams
+//!
+//! With the feature `tty`. What holds for all streams stands under RD, WR and SH.
+//!
+//! - **Y-01** [`Tty::new`] takes a terminal, and the master of a pseudo-terminal; anything else is refused with
+//!   [`Misuse::NotATerminal`] (libuv: `EINVAL` for a file; a pipe or a socket becomes a `uv_tty_t`). It is a handle and a
+//!   stream like the others.
+//! - **Y-02** A terminal is opened a second time, so that what the program and others have of it does not become
+//!   non-blocking. If that cannot be, each call asks first whether it would wait (libuv: writes block). A master is used as
+//!   it is, and becomes non-blocking for all who have it.
+//! - **Y-03** Bytes go the ways for which the descriptor was opened.
+//! - **Y-04** In [`TtyMode::Normal`] a read brings one line, however many wait; those behind it come without another
+//!   event.
+//! - **Y-05** Ctrl-D at the beginning of a line is told as the end. Reading may be started again.
+//! - **Y-06** [`shutdown`](crate::Tty::shutdown) waits for what is queued, succeeds, and the terminal hears nothing of it
+//!   (libuv: `ENOTSOCK`).
+//! - **Y-07** [`set_mode`](crate::Tty::set_mode) acts at once and loses nothing that was typed or written (libuv: waits
+//!   until all is written, which may be for ever). [`TtyMode::Raw`] brings each key as it is typed and echoes nothing, Ctrl-C
+//!   is a byte; [`TtyMode::Io`] changes nothing of what is written either.
+//! - **Y-08** The mode is put back when the handle that set it is closed, when its last clone is dropped, and when its loop
+//!   is, also by a panic (libuv: only by a call). A process in the background leaves the mode alone: it is that of
+//!   others.
+//! - **Y-09** Of several handles for one terminal, whatever they opened it by, the last call counts. What a handle had asked
+//!   for goes with it, in whatever order they go; the last one leaves the mode that was there before the first (libuv:
+//!   each puts back what it had found, so that the terminal may stay raw).
+//! - **Y-10** [`Tty::reset_mode`](crate::Tty::reset_mode) puts back the mode of every terminal, from any thread. Handles
+//!   that go later change nothing, unless they set a mode again. (libuv: only of the terminal whose mode was set first.)
+//! - **Y-11** [`winsize`](crate::Tty::winsize) says columns, then rows, as of now. A change is told by a signal:
+//!   `Signal::WINCH`.
+//! - **Y-12** A terminal that goes away is told once: as the end, or, if something that was written is lost, as an error.
+//!   Then writes fail with `EIO`. (A master hears `EIO` when the last user of the other end has gone.)
+//!
 //! # Not applicable
 //!
 //! - L-38: there is no counter of turns. (A run whose only timer fires before the first turn has no turn.)
@@ -569,6 +601,7 @@
 //! [`Misuse::NeverStarted`]: crate::Misuse::NeverStarted
 //! [`Misuse::NoBuffers`]: crate::Misuse::NoBuffers
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
+//! [`Misuse::NotATerminal`]: crate::Misuse::NotATerminal
 //! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
@@ -583,6 +616,10 @@
 //! [`RunMode::Once`]: crate::RunMode::Once
 //! [`Tcp`]: crate::Tcp
 //! [`Timer`]: crate::Timer
+//! [`Tty::new`]: crate::Tty::new
+//! [`TtyMode::Io`]: crate::TtyMode::Io
+//! [`TtyMode::Normal`]: crate::TtyMode::Normal
+//! [`TtyMode::Raw`]: crate::TtyMode::Raw
 //! [`go`]: crate::go()
 //! [`interval`]: crate::interval()
 //! [`io::Error`]: std::io::Error

@@ -6,8 +6,12 @@ mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 mod slot;
+#[cfg(feature = "tty")]
+pub(crate) mod stdio;
 pub(crate) mod tcp;
 pub(crate) mod timer;
+#[cfg(feature = "tty")]
+pub(crate) mod tty;
 mod waiters;
 
 use std::any::Any;
@@ -45,12 +49,16 @@ pub enum Kind {
     Signal,
     /// A [`Tcp`](crate::Tcp).
     Tcp,
+    /// A `Tty` (with the feature `tty`).
+    Tty,
+    /// A `Stdio` (with the feature `tty`).
+    Stdio,
 }
 
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp)
+        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Tty | Kind::Stdio)
     }
 }
 
@@ -64,6 +72,8 @@ impl fmt::Display for Kind {
             Kind::Notifier => "notifier",
             Kind::Signal => "signal",
             Kind::Tcp => "tcp",
+            Kind::Tty => "tty",
+            Kind::Stdio => "stdio",
         })
     }
 }

@@ -162,6 +162,7 @@
 //! # Features
 //!
 //! - `signal` (default): `Signal`.
+//! - `tty` (default): `Tty`, a terminal; `stdin`, `stdout` and `stderr`, whatever they are.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(
@@ -178,6 +179,8 @@ compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue ca
 mod addr;
 pub mod behaviour;
 pub mod coroutine;
+#[cfg(feature = "tty")]
+mod descriptor;
 mod error;
 mod event_loop;
 mod handle;
@@ -190,6 +193,8 @@ mod task;
 
 pub use self::addr::IntoAddr;
 pub use self::coroutine::Coroutine;
+#[cfg(feature = "tty")]
+pub use self::descriptor::{DescriptorKind, guess_handle};
 pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
@@ -198,8 +203,12 @@ pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
+#[cfg(feature = "tty")]
+pub use self::handle::stdio::{Stdio, stderr, stdin, stdout};
 pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
+#[cfg(feature = "tty")]
+pub use self::handle::tty::{Tty, TtyMode};
 pub use self::handle::{Handle, Kind};
 #[cfg(all(feature = "futures", feature = "signal"))]
 pub use self::io::Deliveries;

@@ -21,6 +21,8 @@ mod draining;
 mod face;
 mod line;
 mod outcome;
+#[cfg(feature = "tty")]
+mod plain;
 #[cfg(feature = "futures")]
 mod poll_io;
 mod reading;
@@ -34,6 +36,8 @@ use std::io::{self, IoSlice};
 pub use self::face::ByteStream;
 pub(crate) use self::face::{finish, impl_stream};
 use self::outcome::Outcome;
+#[cfg(feature = "tty")]
+pub(crate) use self::plain::{PlainHandle, PlainStream};
 use self::reading::EndOfPass;
 use self::requests::Outgoing;
 use crate::error::{Canceled, Misuse, Refused, is_canceled};
@@ -83,6 +87,11 @@ pub(crate) trait Transport: mio::event::Source {
     /// Which way bytes can go.
     fn direction(&self) -> Direction {
         Direction::Both
+    }
+
+    /// True for what the poll has nothing to say about, since it never makes anybody wait.
+    fn is_always_ready(&self) -> bool {
+        false
     }
 
     /// True if a read that is shorter than its buffer has drained it; false where each read brings a piece (a line, a
@@ -450,7 +459,9 @@ fn nature_of(socket: &impl Transport) -> u32 {
         Direction::ReadOnly => is::SHUT,
         Direction::WriteOnly => is::WRITE_ONLY,
     };
-    if socket.short_read_drains() { direction } else { direction | is::PIECEMEAL }
+    let pieces = if socket.short_read_drains() { 0 } else { is::PIECEMEAL };
+    let ready = if socket.is_always_ready() { is::READABLE } else { 0 };
+    direction | pieces | ready
 }
 
 /// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.

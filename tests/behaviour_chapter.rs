@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many statements each subject has, those that do not apply to luvio included.
-const SUBJECTS: [(&str, u32); 12] = [
+const SUBJECTS: [(&str, u32); 13] = [
     ("L", 42),
     ("H", 25),
     ("T", 30),
@@ -18,6 +18,7 @@ const SUBJECTS: [(&str, u32); 12] = [
     ("TC", 29),
     ("LA", 20),
     ("SG", 15),
+    ("Y", 12),
     ("Z", 15),
 ];
 

@@ -570,6 +570,20 @@
 //!   `Signal::WINCH`.
 //! - **Y-12** A terminal that goes away is told once: as the end, or, if something that was written is lost, as an error.
 //!   Then writes fail with `EIO`. (A master hears `EIO` when the last user of the other end has gone.)
+//! - **Y-13** [`stdin`](crate::stdin()), [`stdout`](crate::stdout()) and [`stderr`](crate::stderr()) are streams of the loop
+//!   whatever they are: a terminal, a pipe, a socket, a file, a device. None becomes non-blocking for those who share it
+//!   (libuv: pipes and sockets do, and the program picks the handle).
+//! - **Y-14** A file is always ready: a turn reads a part of it, as of every stream, and a write is over at once. No thread
+//!   is started (libuv: no stream at all; its file calls use the pool).
+//! - **Y-15** What the process was started without is the null device, which std opens: reading ends at once, and what is
+//!   written is gone.
+//! - **Y-16** Input cannot be written ([`Misuse::ShutDown`]), nor output be read ([`Misuse::NotConnected`]), also if it is a
+//!   terminal.
+//! - **Y-17** Close, [`finish`](crate::Stdio::finish) and [`shutdown`](crate::Stdio::shutdown) end the handle. The process's
+//!   own descriptor stays open, and so the reader of a pipe sees no end before the process ends (libuv: closes it).
+//! - **Y-18** All that was written is with the system before [`run`](crate::Loop::run) returns, also if nobody holds the
+//!   handle. When nobody reads it any more, writes fail with [`BrokenPipe`](std::io::ErrorKind::BrokenPipe).
+//! - **Y-19** [`guess_handle`](crate::guess_handle()) says which kind of handle serves a descriptor.
 //!
 //! # Not applicable
 //!

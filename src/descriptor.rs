@@ -31,7 +31,10 @@ pub(crate) use self::open::is_master;
 use crate::stream::{Direction, Transport};
 
 /// A write of so much does not wait in a pipe that has room at all (POSIX's least `PIPE_BUF`).
-const PIECE: usize = 512;
+const PIPE_PIECE: usize = 512;
+
+/// The same of a terminal, which does not say for how much more it has room.
+const TTY_PIECE: usize = 1;
 
 /// How a descriptor is kept from blocking the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +100,10 @@ impl Descriptor {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             _ => Ok(()),
         }
+    }
+
+    fn piece(&self) -> usize {
+        if self.kind == DescriptorKind::Tty { TTY_PIECE } else { PIPE_PIECE }
     }
 
     /// Writes pieces for which there is room, so that none of them waits.
@@ -173,7 +180,7 @@ impl Transport for Descriptor {
             Manner::Socket => {
                 self.source.try_io(|| SockRef::from(&self.source).send_with_flags(data, NO_WAIT))
             }
-            Manner::Asked => self.write_asked(data.chunks(PIECE)),
+            Manner::Asked => self.write_asked(data.chunks(self.piece())),
             Manner::AlwaysReady => self.write_all(data),
         }
     }
@@ -186,7 +193,9 @@ impl Transport for Descriptor {
             Manner::Socket => self
                 .source
                 .try_io(|| SockRef::from(&self.source).send_vectored_with_flags(slices, NO_WAIT)),
-            Manner::Asked => self.write_asked(slices.iter().flat_map(|slice| slice.chunks(PIECE))),
+            Manner::Asked => {
+                self.write_asked(slices.iter().flat_map(|slice| slice.chunks(self.piece())))
+            }
             Manner::AlwaysReady => {
                 slices.iter().try_fold(0, |written, slice| Ok(written + self.write_all(slice)?))
             }
@@ -268,3 +277,6 @@ impl AsFd for Descriptor {
 const NO_WAIT: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_WAIT: i32 = libc::MSG_DONTWAIT;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -74,7 +74,7 @@ fn what_is_no_terminal_is_refused() {
     with_loop(|event_loop| {
         let (socket, _peer) = std_pair();
         let file = File::open(env!("CARGO_MANIFEST_DIR").to_string() + "/Cargo.toml");
-        let (pipe, _writer) = io::pipe().expect("a pipe can be made");
+        let (pipe, _writer) = rustix::pipe::pipe().expect("a pipe can be made");
         let not_terminals: [(&str, &dyn Fn() -> io::Result<Tty>); 5] = [
             ("socket", &|| Tty::new(event_loop, &socket)),
             ("file", &|| Tty::new(event_loop, file.as_ref().expect("the manifest is there"))),

@@ -32,7 +32,7 @@ use crate::stream::{PlainHandle, PlainStream, Stream, StreamHandle, impl_stream}
 /// let terminal = Tty::new(&event_loop, io::stdin())?;
 /// terminal.set_mode(TtyMode::Raw)?; // each key at once, and no echo
 /// terminal.read_start(|terminal, chunk| match chunk {
-///     Ok(Some(keys)) if !keys.contains(&b'q') => drop(terminal.write(format!("{keys:?}\r\n"))),
+///     Ok(Some(keys)) if !keys.contains(&b'q') => drop(terminal.write(format!("{keys:?}\n"))),
 ///     _ => drop(terminal.close()), // the mode is as it was before
 /// })?;
 /// event_loop.run()?;
@@ -64,7 +64,7 @@ use crate::stream::{PlainHandle, PlainStream, Stream, StreamHandle, impl_stream}
 /// let resized = Signal::new(&event_loop);
 /// resized.start(Signal::WINCH, move |_, _| {
 ///     if let Ok((columns, rows)) = terminal.winsize() {
-///         terminal.write(format!("{columns} x {rows}\r\n"));
+///         terminal.write(format!("{columns} x {rows}\n"));
 ///     }
 /// })?;
 /// event_loop.run()?;

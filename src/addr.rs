@@ -1,8 +1,12 @@
 //! Addresses as arguments: what can be turned into one without asking anybody.
 
+mod unix;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+pub use self::unix::IntoPipeAddr;
+pub(crate) use self::unix::{as_pipe_addr, to_sockaddr};
 use crate::error::Misuse;
 
 /// What [`Tcp`](crate::Tcp) takes as an address: a [`SocketAddr`], an `(IpAddr, u16)`, or text such as `"0.0.0.0:7000"`
@@ -12,6 +16,8 @@ use crate::error::Misuse;
 /// loop.
 ///
 /// libuv: `uv_ip4_addr`, `uv_ip6_addr`
+#[doc(alias = "uv_ip4_addr")]
+#[doc(alias = "uv_ip6_addr")]
 pub trait IntoAddr {
     /// The address.
     ///

@@ -90,17 +90,21 @@
 //! - **L-33** Dropping a loop closes every handle, gives back every descriptor, drops every callback and task, and
 //!   calls nobody; requests and futures that are still held end with [`Canceled`]. What is still held of handles and
 //!   [`LoopHandle`]s then says no, does nothing, or refuses with [`Misuse::LoopGone`] (libuv: a loop has to be run
-//!   until everything is closed).
+//!   until everything is closed). A destructor or a waker that panics stops none of that: the first panic goes on when
+//!   everything is done; while another one unwinds the stack already, it is logged instead.
 //! - **L-34** [`walk`](crate::LoopHandle::walk) shows every handle that is not completely closed, those being closed
 //!   included, once, in the order of creation. luvio has no handles of its own among them.
 //! - **L-35** The visitor may close any handle and make new ones, which this walk does not show.
 //!   [`close_all`](crate::LoopHandle::close_all) closes them all.
 //! - **L-36** A handle is shown until its close calls back: not in that callback, and not afterwards. Of several requests
 //!   for its close the first counts.
-//! - **L-37** Loops in different threads know nothing of each other.
+//! - **L-37** Loops in different threads know nothing of each other. A loop can be made, run and dropped as long as its
+//!   thread lives, in the destructors of thread-local variables too.
 //! - **L-40** A panic of a callback leaves [`run`](crate::Loop::run), and the next run goes on behind it: events, due
 //!   timers and pending callbacks that were not delivered yet are, and the callback that panicked is called again for
-//!   the next event (libuv: has no notion of it). A panic of a task goes to its [`JoinHandle`], or to the log.
+//!   the next event (libuv: has no notion of it). A panic of a task goes to its [`JoinHandle`], or to the log. Destructors
+//!   of what callbacks and tasks captured, wakers that are not the loop's, payloads of panics and the logger may panic,
+//!   and may use whatever they like, as callbacks may: the others are served all the same.
 //! - **L-41** [`advance`](crate::Loop::advance) moves a virtual clock by hand: what is due on the way runs, each at its
 //!   own moment, then everything that follows from it; then the clock is held, exactly so far on, until the next call or
 //!   run (libuv: has neither clock).
@@ -135,7 +139,8 @@
 //! - **H-18** A closing handle of whatever kind refuses to start, with [`Misuse::Closing`] (libuv: some kinds refuse,
 //!   some accept in silence, some abort; one rule is easier to remember).
 //! - **H-19** Stopping a handle that is stopped, was never started, or is closing does nothing.
-//! - **H-20** A constructor that fails leaves nothing in the loop.
+//! - **H-20** A constructor that fails leaves nothing in the loop. Only that of [`Notifier`] can: it also starts, which
+//!   a loop that is gone refuses.
 //! - **H-21** [`fileno`](crate::Tcp::fileno) is refused with [`Misuse::NoSocket`] before there is a socket and after
 //!   close. Kinds without a descriptor do not have the method (libuv: an error at run time).
 //! - **H-22** The sizes of a socket's buffers ([`send_buffer_size`](crate::Tcp::send_buffer_size),
@@ -237,8 +242,8 @@
 //! - **A-07** What a thread wrote before it sent is visible in the callback.
 //! - **A-08** A send before the first run is not lost.
 //! - **A-09** A notifier without a callback ([`wake_only`](crate::Notifier::wake_only)) makes the loop go through a
-//!   turn, and wakes the task that waits in [`notified`](crate::Notifier::notified). Sends that nobody has awaited yet
-//!   count as one.
+//!   turn, and ends the wait of one task in [`notified`](crate::Notifier::notified) (see Z-13). Sends that nobody
+//!   awaits count as one, as do those of A-03.
 //! - **A-10** Close drops a send that was not delivered yet.
 //! - **A-11** [`NotifierSender`] is `Clone`, `Send` and `Sync`. Once the notifier is closed or the loop is gone, a send
 //!   is refused; neither waits for senders (libuv: undefined).
@@ -480,6 +485,158 @@
 //!   but for `ECONNABORTED`). After so many in a row as a turn accepts the listener rests, as without descriptors, which
 //!   the callback hears once a burst; `accept_next` goes on waiting. It ends only with errors of the listener itself.
 //!
+//! # U: Unix-domain streams
+//!
+//! What stands under RD, WR, SH and LA holds for a [`Pipe`], too. Here is what is its own.
+//!
+//! - **U-01** A bind to a path makes a socket file there. It is removed when the handle closes, before the descriptor goes,
+//!   and when the last clone is dropped; not if it has been replaced by another file (libuv: removes whatever is there).
+//! - **U-02** A bind to a path where there is a file is [`AddrInUse`](std::io::ErrorKind::AddrInUse), at once, whether
+//!   anybody listens there or not; `listen` is then refused with [`Misuse::NotBound`].
+//! - **U-03** A bind in a directory that does not exist is [`NotFound`](std::io::ErrorKind::NotFound) (libuv: `EACCES`).
+//! - **U-04** A second bind is refused with [`Misuse::AlreadyBound`], listening without a bind with [`Misuse::NotBound`], both
+//!   on a closing handle with [`Misuse::Closing`].
+//! - **U-05** Connecting to a name that does not exist is [`NotFound`](std::io::ErrorKind::NotFound); to a plain file, or one
+//!   that a listener has left behind, [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused) (`ENOTSOCK` on some
+//!   systems); to a listener whose backlog is full, [`WouldBlock`](std::io::ErrorKind::WouldBlock) on Linux. All of it
+//!   through the request; the handle may connect again.
+//! - **U-06** A path that is too long, or has a zero byte in it, is refused with [`Misuse::BadName`] (libuv: is cut, unless
+//!   a flag says otherwise).
+//! - **U-07** On Linux, a name may be abstract ([`SocketAddr`](std::os::unix::net::SocketAddr)): zero bytes in it count, no
+//!   file appears, and it is free when the socket closes.
+//! - **U-08** A bind to the empty name has Linux pick an abstract name of five hex digits. Connecting to the empty name is
+//!   refused with [`Misuse::BadName`].
+//! - **U-09** The name of a client that did not bind is unnamed, at both ends. Its peer's name is the listener's.
+//! - **U-10** Of clients that are closed right after the call of connect, each request ends with [`Canceled`], and the server
+//!   still sees each of them.
+//! - **U-11** An adopted descriptor has the direction that it was opened for: the reading end of a pipe refuses writes with
+//!   [`Misuse::ShutDown`], the writing end reads with [`Misuse::NotConnected`]. A shutdown of the writing end closes the
+//!   descriptor, so that the reader sees the end (libuv: an error).
+//! - **U-12** Who adopts a descriptor owns it: it is closed with the handle. One that is refused comes back:
+//!   [`Misuse::NotAPipe`] for files, directories, terminals, datagram sockets and listeners (libuv: accepts some of them).
+//! - **U-13** [`chmod`](crate::Pipe::chmod) sets the permissions of the socket file; it is refused without one with
+//!   [`Misuse::NoFile`], after close with [`Misuse::Closing`], and for a mode that no file can have with
+//!   [`Misuse::BadMode`].
+//! - **U-14** Descriptors arrive with the first of the bytes that they were sent with. What one read brings is taken in the
+//!   order of sending.
+//! - **U-15** They are sent once, even if the bytes go out in parts, and are closed here then; so are those of a write that is
+//!   cancelled or cut off by close.
+//! - **U-16** What was received and not taken is closed with the handle. No more than 253 wait: what arrives beyond is closed,
+//!   and so is what the process has no room for, which the log hears once (libuv: lets them wait without a bound).
+//! - **U-17** Received descriptors are close-on-exec.
+//! - **U-18** Passing over a stream that was not made for it is refused with [`Misuse::CannotPass`]; without data, or more than
+//!   253 at a time, with [`Misuse::BadPassing`]. A closed descriptor cannot be passed, since what is passed is owned (libuv:
+//!   `EBADF`).
+//! - **U-19** A listener that was passed accepts in both processes; a connection that was passed is read and written by whoever
+//!   has it.
+//! - **U-20** Heavy traffic in both directions, with descriptors in it, comes to its end.
+//! - **U-21** `Pipe::peer_cred` says which process, user and group are at the other end.
+//!
+//! # D: UDP
+//!
+//! `Udp` comes with the feature `udp`.
+//!
+//! - **D-01** The socket comes with the first `bind`, `connect`, send, `recv_start` or wait; all but `bind` take a free
+//!   port of every interface, in the family of the address (IPv4 for a receive). After a bind that failed they are
+//!   refused with [`Misuse::NotBound`] until one succeeds (libuv: they go ahead, and a program that ignored the
+//!   failure can be reached by the world at another port).
+//! - **D-02** `bind` reports errors at once. With `set_reuse_address` on both, two sockets may have one address. A
+//!   handle with a socket, be it by its first send, is refused with [`Misuse::AlreadyBound`].
+//! - **D-03** A second `recv_start`, or a wait beside a receiver, is refused with [`Misuse::AlreadyReceiving`]; the
+//!   first one stays.
+//! - **D-04** Options and memberships without a socket are refused with [`Misuse::NoSocket`] (libuv: joining a group
+//!   binds to a port that nobody knows). What `bind` has to know (address and port reuse, IPv6 only) is refused once
+//!   there is a socket.
+//! - **D-05** A limit of hops is 1 to 255, for multicast 0 to 255; 0 otherwise is [`Misuse::ZeroHops`], more cannot be
+//!   written down.
+//! - **D-06** One call for each datagram, with the address of its sender. Bounds are kept: nothing is joined or split.
+//! - **D-07** A datagram that is longer than [`read_chunk`](crate::Builder::read_chunk) is cut to it, and `truncated` is
+//!   true; for one that just fits it is not. The default chunk has room for all.
+//! - **D-08** An empty datagram is delivered, with its sender.
+//! - **D-09** Nothing is called when a burst ends or there is nothing (libuv: a call without data and address, which
+//!   every receiver has to tell from an empty datagram).
+//! - **D-10** After `recv_stop` or close in the callback there are no more calls, though datagrams wait; a new
+//!   `recv_start`, in the callback too, gets them.
+//! - **D-11** The callback of a send never runs inside it. Datagrams leave, and their requests end, in the order of the
+//!   sends.
+//! - **D-12** What is too long for a datagram ends with the code EMSGSIZE: the request, or the try.
+//! - **D-13** `try_send` and its like are [`WouldBlock`](std::io::ErrorKind::WouldBlock) while something is queued or
+//!   there is no room, and queue nothing. (libuv: also while a send that is over has not called back.)
+//! - **D-14** `send_queue_size` and `send_queue_count` say what is accepted and not with the kernel, and return to zero.
+//! - **D-15** At close, sends that are with the kernel report their success, the others [`Canceled`], in order and
+//!   before the close callback.
+//! - **D-16** A datagram that fails does not stop those behind it.
+//! - **D-17** On a socket with a peer, a send to an address and a connect are refused with [`Misuse::HasPeer`]. Without
+//!   one, a send without address is [`Misuse::NoDestination`], `disconnect` and `peer_addr` are [`Misuse::NoPeer`].
+//!   After `disconnect` the port is the same (libuv: Linux may take it away), and it can be connected again. Port 0 and
+//!   an address of the other family are refused by name, [`Misuse::ZeroPort`] and [`Misuse::WrongFamily`].
+//! - **D-18** That nobody is at the peer's address shows as
+//!   [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused), once, in a later send or receive of a connected
+//!   socket. Nothing stops by that: the receiver goes on receiving.
+//! - **D-19** An error that comes while nobody receives does not make the loop spin; the next send or receive reports
+//!   it. The ICMP messages themselves are not asked for (libuv: `UV_UDP_LINUX_RECVERR`).
+//! - **D-20** The handle may be closed over an error, in the callback.
+//! - **D-21** A thousand sends one after the other to nowhere do not hold the loop.
+//! - **D-22** A turn delivers what waits, up to [`reads_per_turn`](crate::Builder::reads_per_turn) datagrams a socket,
+//!   and no more if an event comes meanwhile. The rest follows in the next turns without one.
+//! - **D-23** Many sockets on one port that are closed with events pending: each send and each close calls back once,
+//!   nothing else does.
+//! - **D-24** A socket bound to every IPv6 interface also takes part in IPv4, unless `set_only_v6` said otherwise.
+//! - **D-25** What is sent to a group reaches its members on the same host, unless the sender's `set_multicast_loop`
+//!   said otherwise, until they leave. What is no group, and an interface named in the way of the other family, are
+//!   refused by name, [`Misuse::NotMulticast`] and [`Misuse::BadInterface`]; one that there is not is the system's
+//!   error. Choosing a source is for IPv4 only, [`Unsupported`](std::io::ErrorKind::Unsupported) otherwise (libuv: for
+//!   both).
+//! - **D-26** `open` adopts a socket of std, bound, connected or neither; its peer is known. A handle that has one
+//!   refuses with [`Misuse::HasSocket`] and closes the other. Nothing else is changed about it (libuv: sets address
+//!   reuse).
+//! - **D-27** The unfinished send of an unreferenced handle is finished before the run ends.
+//! - **D-28** `try_send_many` says how many datagrams went out, the first ones; it is an error only if the first failed.
+//! - **D-29** A queued datagram can be [cancelled](crate::Request::cancel) until the kernel has it. Dropping its request
+//!   does not cancel it.
+//! - **D-30** `recv_once` and `recv_with` wait for one datagram, for one task at a time; dropping the wait loses
+//!   nothing.
+//! - **D-31** With the feature `udp-offload`, on Linux, a socket that asked for it by `enable_offload` gets datagrams of
+//!   one sender and one length joined in one call, where the system has joined them; `segments` takes them apart as they
+//!   were sent. `try_send_segments` sends whole datagrams, says how many bytes they carried, and works without offload,
+//!   too. Whether datagrams may be fragmented stays as it was. Without asking, nothing changes (libuv: has no offload).
+//!
+//! # P: any descriptor
+//!
+//! - **P-01** While there is any of what is wanted, the callback comes in each turn, once (on kqueue once for reading and
+//!   once for writing), whether it does something about it or not: by level, though the selector is asked by edge. Like an
+//!   idle handle, a descriptor that stays ready lets a virtual clock stand still.
+//! - **P-02** Only what is wanted is told. What nobody wants (data beside an interest in the end, a hang-up beside one in
+//!   room to write) does not have the loop spin either. (libuv: may tell of a disconnect that nobody asked for.)
+//! - **P-03** [`start`](crate::Poll::start) on a started handle replaces interest and callback, and loses no readiness. A
+//!   start that fails changes nothing.
+//! - **P-04** [`stop`](crate::Poll::stop) and close drop an event that was fetched already, and it does not reach a later
+//!   start either.
+//! - **P-05** An empty [`Interest`] is a stop.
+//! - **P-06** A descriptor is owned by one handle, so that no two can have the same one (libuv: EEXIST, at the second
+//!   start). Of duplicates each has its own events.
+//! - **P-07** Plain files, directories and what else the system cannot poll are refused when the handle is made, with
+//!   [`Misuse::NotPollable`], and come back with the error.
+//! - **P-08** The descriptor is made non-blocking, and is the handle's: closed by close, by the drop of the last clone of
+//!   an inactive handle, and with the loop; while it is lent, when the loan ends. (libuv: the program's. Here a
+//!   registration could outlive its descriptor then.)
+//! - **P-09** A new descriptor with the number of one that was closed or given back gets none of its events.
+//! - **P-10** An error of the descriptor is told as all that is wanted, and the program meets it where it reads or writes
+//!   (libuv: `EBADF`, whatever it was, and the handle is stopped). The callback gets an error only if the selector cannot
+//!   watch the descriptor any longer: as its last call.
+//! - **P-11** [`DISCONNECT`](crate::Interest::DISCONNECT) tells that the other end has closed, or writes no more, also while
+//!   data is unread. Seen, it can be left out of the interest.
+//! - **P-12** [`PRIORITIZED`](crate::Interest::PRIORITIZED) tells of urgent data, apart from other data (Linux).
+//! - **P-13** A handle is active from a start to the stop, and then says in
+//!   [`alive_because`](crate::LoopHandle::alive_because) what it waits for, on which descriptor.
+//! - **P-14** A descriptor of epoll can be watched, such as that of another loop; a loop cannot watch itself.
+//! - **P-15** However many handles are started and closed at once, each close calls back, and nothing else.
+//! - **P-16** [`readable`](crate::Poll::readable), [`writable`](crate::Poll::writable) and [`ready`](crate::Poll::ready)
+//!   await the same: what was there before, too, and as often as they are awaited. A wait uses nothing up. All tasks that
+//!   wait for what there is hear of it. Beside a callback they are refused with [`Misuse::HasCallback`].
+//! - **P-17** [`into_fd`](crate::Poll::into_fd) gives the descriptor back and closes the handle; not while it is lent
+//!   (libuv: it never was the handle's).
+//!
 //! # SG: signals
 //!
 //! `Signal` comes with the feature `signal`.
@@ -517,7 +674,9 @@
 //! - **Z-03** Between two awaited reads nothing is read: nothing goes elsewhere, nothing is lost, the next await goes
 //!   on.
 //! - **Z-04** The end of the stream is a value, no error, and comes again if it is awaited again.
-//! - **Z-05** Closing a handle ends every future that waits on it with [`Canceled`].
+//! - **Z-05** Closing a handle ends every future that waits on it with [`Canceled`], and so ends one that begins to
+//!   wait afterwards, for data, a connection, a send or a delivery: a loop around an await ends with the same error,
+//!   whenever the close comes. Dropping the loop does the same.
 //! - **Z-06** Dropping a future cancels what can be cancelled without harm (a wait, a read, a sleep, an awaited
 //!   connect) and lets a write or a shutdown go on. The handle stays usable.
 //! - **Z-07** A sleep gives its timer back when it ends, is dropped, or its loop is.
@@ -525,7 +684,9 @@
 //!   turn if an I/O callback spawned it (luv: runs it at once).
 //! - **Z-09** Tasks that are woken in a turn run in it or in the next. One that wakes itself for ever, or whose reads
 //!   and writes are always ready, does not starve timers or I/O: a turn polls so many tasks (256;
-//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready. (But a virtual
+//!   [`tasks_per_turn`](crate::Builder::tasks_per_turn)), and one poll may find 128 operations ready, the parts of a task
+//!   that have wakers of their own included. An executor that holds the thread inside a task gets on all the same, a
+//!   waker without anything behind it is never told to wait, and [`unconstrained`] lifts the limit for one future. (But a virtual
 //!   clock stands still while a task is ready.)
 //! - **Z-10** Wakers may be used and dropped in other threads. Waking a task that has ended does nothing.
 //! - **Z-11** A task keeps the loop running until it ends, whether its [`JoinHandle`] is held or dropped, unless it was
@@ -533,7 +694,8 @@
 //! - **Z-12** A panic of a task reaches its [`JoinHandle`], and the other tasks go on (luv: prints it). If nobody
 //!   joins, it is logged, as is an error that a task of [`go`] returns.
 //! - **Z-13** If two tasks await data of one stream, the second gets [`Misuse::AlreadyReading`], not the data of the
-//!   first.
+//!   first. Any number may await connections of a listener or sends of a notifier: each one that comes is for the task
+//!   that has waited longest, which alone is woken; if its wait is dropped instead, it is for the next one.
 //! - **Z-14** [`block_on`](crate::Loop::block_on) inside a callback or a task of the same loop is refused with
 //!   [`Misuse::NestedRun`].
 //! - **Z-15** Several may wait for the same by the futures-io traits: all of them are woken, and those who find nothing wait
@@ -596,6 +758,7 @@
 //! [`Canceled`]: crate::Canceled
 //! [`Check`]: crate::Check
 //! [`Idle`]: crate::Idle
+//! [`Interest`]: crate::Interest
 //! [`JoinHandle`]: crate::JoinHandle
 //! [`LoopHandle`]: crate::LoopHandle
 //! [`Misuse`]: crate::Misuse
@@ -604,26 +767,44 @@
 //! [`Misuse::AlreadyConnecting`]: crate::Misuse::AlreadyConnecting
 //! [`Misuse::AlreadyListening`]: crate::Misuse::AlreadyListening
 //! [`Misuse::AlreadyReading`]: crate::Misuse::AlreadyReading
+//! [`Misuse::AlreadyReceiving`]: crate::Misuse::AlreadyReceiving
 //! [`Misuse::BadAddress`]: crate::Misuse::BadAddress
+//! [`Misuse::BadInterface`]: crate::Misuse::BadInterface
+//! [`Misuse::BadMode`]: crate::Misuse::BadMode
+//! [`Misuse::BadName`]: crate::Misuse::BadName
+//! [`Misuse::BadPassing`]: crate::Misuse::BadPassing
 //! [`Misuse::BadSignal`]: crate::Misuse::BadSignal
 //! [`Misuse::Busy`]: crate::Misuse::Busy
+//! [`Misuse::CannotPass`]: crate::Misuse::CannotPass
 //! [`Misuse::Closing`]: crate::Misuse::Closing
+//! [`Misuse::HasCallback`]: crate::Misuse::HasCallback
+//! [`Misuse::HasPeer`]: crate::Misuse::HasPeer
 //! [`Misuse::HasSocket`]: crate::Misuse::HasSocket
 //! [`Misuse::Listening`]: crate::Misuse::Listening
 //! [`Misuse::LoopGone`]: crate::Misuse::LoopGone
 //! [`Misuse::NestedRun`]: crate::Misuse::NestedRun
 //! [`Misuse::NeverStarted`]: crate::Misuse::NeverStarted
 //! [`Misuse::NoBuffers`]: crate::Misuse::NoBuffers
+//! [`Misuse::NoDestination`]: crate::Misuse::NoDestination
+//! [`Misuse::NoPeer`]: crate::Misuse::NoPeer
+//! [`Misuse::NoFile`]: crate::Misuse::NoFile
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
+//! [`Misuse::NotAPipe`]: crate::Misuse::NotAPipe
 //! [`Misuse::NotATerminal`]: crate::Misuse::NotATerminal
 //! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
+//! [`Misuse::NotMulticast`]: crate::Misuse::NotMulticast
+//! [`Misuse::NotPollable`]: crate::Misuse::NotPollable
 //! [`Misuse::ShutDown`]: crate::Misuse::ShutDown
 //! [`Misuse::UnderWay`]: crate::Misuse::UnderWay
+//! [`Misuse::WrongFamily`]: crate::Misuse::WrongFamily
+//! [`Misuse::ZeroHops`]: crate::Misuse::ZeroHops
 //! [`Misuse::ZeroKeepAlive`]: crate::Misuse::ZeroKeepAlive
+//! [`Misuse::ZeroPort`]: crate::Misuse::ZeroPort
 //! [`Notifier`]: crate::Notifier
 //! [`NotifierSender`]: crate::NotifierSender
+//! [`Pipe`]: crate::Pipe
 //! [`Prepare`]: crate::Prepare
 //! [`Request`]: crate::Request
 //! [`RunMode::NoWait`]: crate::RunMode::NoWait
@@ -640,3 +821,4 @@
 //! [`sleep`]: crate::sleep()
 //! [`spawn`]: crate::spawn()
 //! [`timeout`]: crate::timeout()
+//! [`unconstrained`]: crate::unconstrained()

@@ -17,6 +17,7 @@
 mod kind;
 mod open;
 
+use std::convert::Infallible;
 use std::io::{self, IoSlice, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -63,11 +64,7 @@ impl Descriptor {
     /// The same thing as `fd`, by a descriptor of its own.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> io::Result<Descriptor> {
         let kind = guess_handle(fd)?;
-        let direction = match fcntl_getfl(fd)? & OFlags::ACCMODE {
-            OFlags::RDONLY => Direction::ReadOnly,
-            OFlags::WRONLY => Direction::WriteOnly,
-            _ => Direction::Both,
-        };
+        let direction = Direction::of(fcntl_getfl(fd)?);
         if let Some(opened) = open::again(fd, kind) {
             let manner = Manner::NonBlocking;
             let source = Receiver::from(opened);
@@ -158,6 +155,8 @@ impl Manner {
 }
 
 impl Transport for Descriptor {
+    type Along = Infallible;
+
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.manner {
             Manner::NonBlocking | Manner::AlwaysReady => (&self.source).read(buffer),

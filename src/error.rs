@@ -62,13 +62,27 @@ pub enum Misuse {
     NotListening,
     /// The handle has an address already.
     AlreadyBound,
-    /// The handle has not got the address that it was to be bound to: bind failed, or a connect that failed took the
-    /// address along. Listening or connecting now would use another one.
+    /// The handle has not got an address that it needs: bind failed, was not called on a [`Pipe`](crate::Pipe), or a connect
+    /// that failed took the address along. Listening or connecting now would use another one.
     NotBound,
     /// The handle has a socket already.
     HasSocket,
     /// The address is no IP address with a port; host names have to be resolved first.
     BadAddress,
+    /// A name for a Unix-domain socket that is too long, has a zero byte in it, or is missing.
+    BadName,
+    /// The socket is none of the Unix domain, and has other addresses.
+    NotUnix,
+    /// The handle has made no socket file: it is not bound, or to a name without a file.
+    NoFile,
+    /// Permissions that a file cannot have.
+    BadMode,
+    /// The descriptor is no connected stream socket, FIFO or anonymous pipe.
+    NotAPipe,
+    /// The stream was not made to pass descriptors.
+    CannotPass,
+    /// Descriptors without a byte to travel with, or more than one write can take.
+    BadPassing,
     /// An IPv4 address for a handle that is to serve IPv6 only.
     NotIpv6,
     /// A time, interval or count of zero where it would mean "always".
@@ -79,6 +93,28 @@ pub enum Misuse {
     NotATerminal,
     /// The loop has a real clock, which nobody can move.
     RealClock,
+    /// Somebody receives from this socket already.
+    AlreadyReceiving,
+    /// The datagram socket has a peer already.
+    HasPeer,
+    /// The datagram socket has no peer.
+    NoPeer,
+    /// The datagram has no address, and its socket no peer.
+    NoDestination,
+    /// An IPv4 address where only IPv6 will do, or the other way round.
+    WrongFamily,
+    /// Port 0, which is nobody's.
+    ZeroPort,
+    /// The address is not that of a multicast group.
+    NotMulticast,
+    /// The interface is not named in the way of its address family.
+    BadInterface,
+    /// A limit of zero hops, within which there is nobody.
+    ZeroHops,
+    /// The descriptor is of a kind that no poll can tell anything of: a plain file, a directory.
+    NotPollable,
+    /// An empty [`Interest`](crate::Interest), for which one would wait for ever.
+    NoInterest,
 }
 
 impl Misuse {
@@ -90,6 +126,7 @@ impl Misuse {
     /// libuv's name of the error, such as `"EALREADY"`.
     ///
     /// libuv: `uv_err_name`
+    #[doc(alias = "uv_err_name")]
     pub fn name(self) -> &'static str {
         match self {
             Misuse::LoopGone
@@ -100,21 +137,36 @@ impl Misuse {
             | Misuse::NotBound
             | Misuse::NotListening
             | Misuse::BadAddress
+            | Misuse::BadName
+            | Misuse::NotUnix
+            | Misuse::BadMode
+            | Misuse::NotAPipe
+            | Misuse::CannotPass
+            | Misuse::BadPassing
             | Misuse::NotIpv6
             | Misuse::ZeroKeepAlive
             | Misuse::BadSignal
-            | Misuse::RealClock => "EINVAL",
+            | Misuse::RealClock
+            | Misuse::ZeroPort
+            | Misuse::NotMulticast
+            | Misuse::BadInterface
+            | Misuse::ZeroHops
+            | Misuse::NoInterest => "EINVAL",
+            Misuse::NotPollable => "EPERM",
             Misuse::NestedRun
             | Misuse::Busy
             | Misuse::HasCallback
             | Misuse::HasSocket
             | Misuse::UnderWay => "EBUSY",
-            Misuse::AlreadyReading | Misuse::AlreadyConnecting | Misuse::AlreadyListening => {
-                "EALREADY"
-            }
-            Misuse::AlreadyConnected => "EISCONN",
-            Misuse::NotConnected => "ENOTCONN",
-            Misuse::NoSocket => "EBADF",
+            Misuse::AlreadyReading
+            | Misuse::AlreadyReceiving
+            | Misuse::AlreadyConnecting
+            | Misuse::AlreadyListening => "EALREADY",
+            Misuse::AlreadyConnected | Misuse::HasPeer => "EISCONN",
+            Misuse::NotConnected | Misuse::NoPeer => "ENOTCONN",
+            Misuse::NoDestination => "EDESTADDRREQ",
+            Misuse::WrongFamily => "EAFNOSUPPORT",
+            Misuse::NoSocket | Misuse::NoFile => "EBADF",
             Misuse::NotATerminal => "ENOTTY",
             Misuse::ShutDown | Misuse::Listening => "EPIPE",
         }
@@ -124,8 +176,9 @@ impl Misuse {
     pub fn kind(self) -> io::ErrorKind {
         match self.name() {
             "EPIPE" => io::ErrorKind::BrokenPipe,
-            "ENOTCONN" | "EBADF" => io::ErrorKind::NotConnected,
+            "ENOTCONN" | "EBADF" | "EDESTADDRREQ" => io::ErrorKind::NotConnected,
             "EALREADY" | "EBUSY" | "EISCONN" => io::ErrorKind::ResourceBusy,
+            "EPERM" => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::InvalidInput,
         }
     }
@@ -175,13 +228,32 @@ impl fmt::Display for Misuse {
             Misuse::NotListening => "the handle is not listening; call listen or listen_only first",
             Misuse::AlreadyBound => "the handle has an address already; bind another one",
             Misuse::NotBound => {
-                "bind failed, or the address went with a connect that failed; bind the handle again first"
+                "the handle has no address: bind was not called or failed, or a connect that failed took it along; bind it first"
             }
             Misuse::HasSocket => {
                 "the handle has a socket already; open the other one on a new handle"
             }
             Misuse::BadAddress => {
                 "not an IP address with a port, such as 127.0.0.1:7000; resolve host names first"
+            }
+            Misuse::BadName => {
+                "the name of a Unix-domain socket is a path without zero bytes and shorter than the system's limit (108 bytes on \
+                 Linux); abstract names are SocketAddr::from_abstract_name"
+            }
+            Misuse::NotUnix => {
+                "the socket is not of the Unix domain; open it as what it is to ask for its addresses"
+            }
+            Misuse::NoFile => "the handle has no socket file; bind it to a path first",
+            Misuse::BadMode => "permissions are bits up to 0o777",
+            Misuse::NotAPipe => {
+                "not a stream socket, FIFO or pipe; a listener is for open_listener, a file for std::fs, a terminal and a datagram \
+                 socket for handles of their own"
+            }
+            Misuse::CannotPass => {
+                "the stream was not made to pass descriptors; make its handle or its listener by Pipe::with_descriptors"
+            }
+            Misuse::BadPassing => {
+                "descriptors travel with at least one byte of data, and at most 253 of them with one write"
             }
             Misuse::NotIpv6 => {
                 "an IPv4 address on a handle for IPv6 only; bind an IPv6 one, or call set_only_v6(false) first"
@@ -193,6 +265,31 @@ impl fmt::Display for Misuse {
             }
             Misuse::RealClock => {
                 "the clock of this loop is the real one; build the loop with virtual_clock to move it"
+            }
+            Misuse::AlreadyReceiving => {
+                "somebody receives from this socket already; call recv_stop or let that wait end first"
+            }
+            Misuse::HasPeer => {
+                "the socket has a peer already; send without an address, or disconnect first"
+            }
+            Misuse::NoPeer => "the socket has no peer; connect it first",
+            Misuse::NoDestination => "the socket has no peer; connect it first, or use send_to",
+            Misuse::WrongFamily => {
+                "the address is of the other family, IPv4 or IPv6; use a socket bound to an address of that one"
+            }
+            Misuse::ZeroPort => "nobody has port 0; name the port of the peer",
+            Misuse::NotMulticast => {
+                "not a multicast group; those are 224.0.0.0 to 239.255.255.255 and ff00::/8"
+            }
+            Misuse::BadInterface => {
+                "name the interface by its address for IPv4 and by its index for IPv6"
+            }
+            Misuse::ZeroHops => "a hop limit is at least 1",
+            Misuse::NotPollable => {
+                "a plain file or directory cannot be polled, since it is always ready; read and write it without waiting"
+            }
+            Misuse::NoInterest => {
+                "an empty interest waits for nothing; name what to wait for, such as Interest::READABLE"
             }
         })
     }

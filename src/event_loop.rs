@@ -9,7 +9,6 @@ mod descriptors;
 mod dispose;
 #[cfg(not(mio_unsupported_force_poll_poll))]
 mod embedding;
-mod guarded;
 mod hook_list;
 mod loop_handle;
 mod mailbox;
@@ -42,14 +41,13 @@ pub(crate) use self::builder::Limits;
 pub(crate) use self::clock::{Clock, NEVER, Nanos, duration_of, saturating_nanos, time_left};
 pub(crate) use self::current::{LoopId, current, with_running};
 pub(crate) use self::descriptors::{Descriptors, is_out_of_descriptors};
-pub(crate) use self::guarded::Guarded;
 pub(crate) use self::hook_list::{HookKey, HookList};
 pub(crate) use self::mailbox::{Item, Mailbox};
 pub(crate) use self::object::{Expire, Object, Readiness, RequestId, Runnable};
 pub(crate) use self::pending::{Job, Pending, PendingQueue};
-pub(crate) use self::poller::Poller;
+pub(crate) use self::poller::{Poller, has_normal_data};
 pub(crate) use self::registry::{Key, Registry};
-pub(crate) use self::share::{Shares, may_go_on, wake_after_poll};
+pub(crate) use self::share::{Shares, Unbounded, may_go_on, wake_after_poll};
 pub(crate) use self::timer_heap::{TimerHeap, TimerKey};
 
 use self::current::Current;
@@ -67,6 +65,7 @@ const TIMERS_AHEAD: usize = 16;
 /// How [`Loop::run_mode`] runs.
 ///
 /// libuv: `uv_run_mode`
+#[doc(alias = "uv_run_mode")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RunMode {
     /// Until nothing is alive or [`stop`](LoopHandle::stop) is called.
@@ -98,6 +97,8 @@ pub enum RunMode {
 /// ```
 ///
 /// libuv: `uv_loop_t`
+#[doc(alias = "uv_loop_t")]
+#[doc(alias = "uv_backend_fd")]
 pub struct Loop {
     handle: LoopHandle,
     /// A second reference to the selector, which unlike the first can be borrowed for as long as the loop lives.
@@ -137,6 +138,9 @@ pub(crate) struct LoopInner {
     closing: RefCell<VecDeque<Rc<dyn Object>>>,
     /// The buffer lent to reads. Empty before the first one.
     buffer: RefCell<Box<[u8]>>,
+    /// That of datagrams, if reads are shorter than datagrams can be.
+    #[cfg(feature = "udp")]
+    short_buffer: RefCell<Box<[u8]>>,
     /// Active handles that are referenced.
     active: Cell<usize>,
     /// Active handles that something outside the loop can bring to life, referenced or not.
@@ -155,6 +159,7 @@ impl Loop {
     /// What the system says when it has no descriptors left for the poller.
     ///
     /// libuv: `uv_loop_init`
+    #[doc(alias = "uv_loop_init")]
     pub fn new() -> io::Result<Loop> {
         Loop::builder().build()
     }
@@ -194,6 +199,8 @@ impl Loop {
             late: RefCell::default(),
             closing: RefCell::default(),
             buffer: RefCell::default(),
+            #[cfg(feature = "udp")]
+            short_buffer: RefCell::default(),
             active: Cell::new(0),
             outside: Cell::new(0),
             requests: Cell::new(0),
@@ -225,6 +232,7 @@ impl Loop {
     /// With whatever a callback panics with. The loop can be run again: what was ready goes on where it ended.
     ///
     /// libuv: `uv_run` with `UV_RUN_DEFAULT`
+    #[doc(alias = "uv_run")]
     pub fn run(&self) -> io::Result<()> {
         self.run_mode(RunMode::Default).map(drop)
     }
@@ -238,6 +246,7 @@ impl Loop {
     /// As [`run`](Loop::run).
     ///
     /// libuv: `uv_run`
+    #[doc(alias = "uv_run")]
     pub fn run_mode(&self, mode: RunMode) -> io::Result<bool> {
         self.run_for(mode, &mut NoRoot)?;
         Ok(self.is_alive())
@@ -369,7 +378,7 @@ impl LoopInner {
         self.take_mail();
         self.poller.deliver(|event| {
             if let Some(object) = self.handles.by_token(event.token()) {
-                object.ready(Readiness::of(event));
+                object.polled(event);
             }
         });
         while let Some(key) = pop(&self.notified) {

@@ -1,7 +1,11 @@
 //! What all handles share: active or not, referenced or not, the two steps of closing, the place of birth.
 
 pub(crate) mod hooks;
+mod ip;
 pub(crate) mod notifier;
+mod pause;
+pub(crate) mod pipe;
+pub(crate) mod poll;
 mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
@@ -12,6 +16,8 @@ pub(crate) mod tcp;
 pub(crate) mod timer;
 #[cfg(feature = "tty")]
 pub(crate) mod tty;
+#[cfg(feature = "udp")]
+pub(crate) mod udp;
 mod waiters;
 
 use std::any::Any;
@@ -22,6 +28,8 @@ use std::num::NonZeroU32;
 use std::panic::Location;
 use std::rc::Rc;
 
+#[cfg(test)]
+pub(crate) use self::pause::OUT_OF_BUFFERS_PAUSE;
 pub(crate) use self::rare::Rare;
 pub(crate) use self::slot::Slot;
 pub(crate) use self::waiters::{Place, Waiters};
@@ -32,6 +40,8 @@ use crate::request::{Origin, Request};
 /// The kinds of handles.
 ///
 /// libuv: `uv_handle_type`
+#[doc(alias = "uv_handle_type")]
+#[doc(alias = "uv_handle_type_name")]
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -49,6 +59,12 @@ pub enum Kind {
     Signal,
     /// A [`Tcp`](crate::Tcp).
     Tcp,
+    /// A [`Pipe`](crate::Pipe).
+    Pipe,
+    /// A `Udp` (with the feature `udp`).
+    Udp,
+    /// A [`Poll`](crate::Poll).
+    Poll,
     /// A `Tty` (with the feature `tty`).
     Tty,
     /// A `Stdio` (with the feature `tty`).
@@ -58,7 +74,7 @@ pub enum Kind {
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(self, Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Tty | Kind::Stdio)
+        !matches!(self, Kind::Timer | Kind::Idle | Kind::Prepare | Kind::Check)
     }
 }
 
@@ -72,6 +88,9 @@ impl fmt::Display for Kind {
             Kind::Notifier => "notifier",
             Kind::Signal => "signal",
             Kind::Tcp => "tcp",
+            Kind::Pipe => "pipe",
+            Kind::Udp => "udp",
+            Kind::Poll => "poll",
             Kind::Tty => "tty",
             Kind::Stdio => "stdio",
         })
@@ -82,10 +101,12 @@ impl fmt::Display for Kind {
 /// inherent methods of each kind, so that this trait need not be imported. It is sealed.
 ///
 /// libuv: `uv_handle_t`
+#[doc(alias = "uv_handle_t")]
 pub trait Handle: private::Sealed {
     /// The kind of the handle.
     ///
     /// libuv: `uv_handle_get_type`
+    #[doc(alias = "uv_handle_get_type")]
     fn kind(&self) -> Kind;
 
     /// The handle as what it is, to be downcast to [`Tcp`](crate::Tcp), [`Timer`](crate::Timer), …
@@ -96,36 +117,43 @@ pub trait Handle: private::Sealed {
     /// Closes the handle. See [`Tcp::close`](crate::Tcp::close), which says the same for all kinds.
     ///
     /// libuv: `uv_close`
+    #[doc(alias = "uv_close")]
     fn close(&self) -> Request<()>;
 
     /// True if the handle is doing something that can call back.
     ///
     /// libuv: `uv_is_active`
+    #[doc(alias = "uv_is_active")]
     fn is_active(&self) -> bool;
 
     /// True from the call of close on.
     ///
     /// libuv: `uv_is_closing`
+    #[doc(alias = "uv_is_closing")]
     fn is_closing(&self) -> bool;
 
     /// Lets the handle keep the loop running while it is active. It does so from the start.
     ///
     /// libuv: `uv_ref`
+    #[doc(alias = "uv_ref")]
     fn ref_(&self);
 
     /// Lets the loop end although the handle is active.
     ///
     /// libuv: `uv_unref`
+    #[doc(alias = "uv_unref")]
     fn unref(&self);
 
     /// True unless the handle was unreferenced.
     ///
     /// libuv: `uv_has_ref`
+    #[doc(alias = "uv_has_ref")]
     fn has_ref(&self) -> bool;
 
     /// The loop on which the handle was made.
     ///
     /// libuv: `uv_handle_get_loop`
+    #[doc(alias = "uv_handle_get_loop")]
     fn event_loop(&self) -> &LoopHandle;
 
     /// The place in the program where the handle was made.
@@ -311,12 +339,14 @@ impl Core {
 
     /// In the closing phase: calls the next one who waits for the close. False if there is none.
     pub(crate) fn call_waiter(&self) -> bool {
-        let Some(mut waiters) = self.waiters.take() else {
-            return false;
-        };
+        self.next_waiter().map(Runnable::run).is_some()
+    }
+
+    fn next_waiter(&self) -> Option<Rc<dyn Runnable>> {
+        let mut waiters = self.waiters.take()?;
         let next = waiters.0.pop_front();
         self.waiters.set(Some(waiters));
-        next.map(Runnable::run).is_some()
+        next
     }
 
     /// The end of closing: the key is free for another handle.
@@ -333,7 +363,7 @@ impl Core {
 
     /// The loop is being dropped: whoever waits for the handle to be closed hears nothing.
     pub(crate) fn discard_waiters(&self) {
-        for waiter in self.waiters.take().unwrap_or_default().0 {
+        while let Some(waiter) = self.next_waiter() {
             waiter.discard();
         }
     }
@@ -379,6 +409,7 @@ macro_rules! impl_handle {
             /// Dropping the request changes nothing: the close goes on.
             ///
             /// libuv: `uv_close`
+            #[doc(alias = "uv_close")]
             #[track_caller]
             pub fn close(&self) -> crate::Request<()> {
                 self.core().close(std::rc::Rc::clone(&self.0) as std::rc::Rc<dyn crate::event_loop::Object>)
@@ -387,6 +418,7 @@ macro_rules! impl_handle {
             /// True if the handle is doing something that can call back.
             ///
             /// libuv: `uv_is_active`
+            #[doc(alias = "uv_is_active")]
             pub fn is_active(&self) -> bool {
                 crate::event_loop::Object::is_active(&*self.0)
             }
@@ -394,6 +426,7 @@ macro_rules! impl_handle {
             /// True from the call of [`close`](Self::close) on.
             ///
             /// libuv: `uv_is_closing`
+            #[doc(alias = "uv_is_closing")]
             pub fn is_closing(&self) -> bool {
                 self.core().is_closing()
             }
@@ -401,6 +434,7 @@ macro_rules! impl_handle {
             /// Lets the handle keep the loop running while it is active. It does so from the start.
             ///
             /// libuv: `uv_ref`
+            #[doc(alias = "uv_ref")]
             pub fn ref_(&self) {
                 self.core().set_ref(true);
             }
@@ -408,6 +442,7 @@ macro_rules! impl_handle {
             /// Lets the loop end although the handle is active. Its unfinished requests still keep the loop running.
             ///
             /// libuv: `uv_unref`
+            #[doc(alias = "uv_unref")]
             pub fn unref(&self) {
                 self.core().set_ref(false);
             }
@@ -415,6 +450,7 @@ macro_rules! impl_handle {
             /// True unless the handle was [unreferenced](Self::unref).
             ///
             /// libuv: `uv_has_ref`
+            #[doc(alias = "uv_has_ref")]
             pub fn has_ref(&self) -> bool {
                 self.core().has_ref()
             }
@@ -422,6 +458,7 @@ macro_rules! impl_handle {
             /// The loop on which the handle was made.
             ///
             /// libuv: `uv_handle_get_loop`
+            #[doc(alias = "uv_handle_get_loop")]
             pub fn event_loop(&self) -> &crate::LoopHandle {
                 self.core().event_loop()
             }

@@ -157,11 +157,15 @@
 //! ```
 //!
 //! The chapter [`behaviour`] says in detail what the loop and each kind of handle promise, and where they differ from
-//! libuv.
+//! libuv. The chapter [`libuv`] has each function of libuv with what answers it here.
 //!
 //! # Features
 //!
 //! - `signal` (default): `Signal`.
+//! - `udp` (default): `Udp`.
+//! - `udp-offload`: receive and send offload of `Udp`, on Linux.
+//! - `descriptors` (default): `Pipe::open` for pipes and sockets of any origin, `Pipe::peer_cred`, and passing of
+//!   descriptors.
 //! - `tty` (default): `Tty`, a terminal; `stdin`, `stdout` and `stderr`, whatever they are.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
 #![forbid(unsafe_code)]
@@ -179,6 +183,8 @@ compile_error!("luvio runs on Unix systems: it promises what epoll and kqueue ca
 mod addr;
 pub mod behaviour;
 pub mod coroutine;
+#[cfg(feature = "udp")]
+mod datagram;
 #[cfg(feature = "tty")]
 mod descriptor;
 mod error;
@@ -186,13 +192,17 @@ mod event_loop;
 mod handle;
 #[cfg(feature = "futures")]
 mod io;
+pub mod libuv;
+mod panics;
 mod request;
 mod socket;
 mod stream;
 mod task;
 
-pub use self::addr::IntoAddr;
+pub use self::addr::{IntoAddr, IntoPipeAddr};
 pub use self::coroutine::Coroutine;
+#[cfg(feature = "udp")]
+pub use self::datagram::Datagram;
 #[cfg(feature = "tty")]
 pub use self::descriptor::{DescriptorKind, guess_handle};
 pub use self::error::{Canceled, Misuse, Refused, is_canceled};
@@ -201,6 +211,10 @@ pub use self::event_loop::{
 };
 pub use self::handle::hooks::{Check, Idle, Prepare};
 pub use self::handle::notifier::{Notifier, NotifierSender};
+pub use self::handle::pipe::Pipe;
+#[cfg(all(feature = "descriptors", any(target_os = "linux", target_os = "android")))]
+pub use self::handle::pipe::credentials::PeerCred;
+pub use self::handle::poll::{Interest, Poll, Ready};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
 #[cfg(feature = "tty")]
@@ -209,6 +223,8 @@ pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
 #[cfg(feature = "tty")]
 pub use self::handle::tty::{Tty, TtyMode};
+#[cfg(feature = "udp")]
+pub use self::handle::udp::{Interface, Udp};
 pub use self::handle::{Handle, Kind};
 #[cfg(all(feature = "futures", feature = "signal"))]
 pub use self::io::Deliveries;
@@ -221,9 +237,12 @@ pub use self::stream::ByteStream;
 pub use self::task::Delivered;
 pub use self::task::{
     AcceptNext, AcceptNextWithAddr, AwaitCallback, Elapsed, Interval, JoinError, JoinHandle,
-    Notified, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep, YieldNow, await_callback, go,
-    interval, sleep, sleep_until, spawn, timeout, yield_now,
+    Notified, PollReady, PollReadyFor, ReadInto, ReadOnce, ReadWith, Report, Resume, Sleep,
+    YieldNow, await_callback, go, interval, sleep, sleep_until, spawn, timeout, unconstrained,
+    yield_now,
 };
+#[cfg(feature = "udp")]
+pub use self::task::{RecvOnce, RecvWith};
 
 /// The blocks of README.md, compiled and run as doc tests.
 #[cfg(doctest)]

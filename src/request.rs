@@ -47,6 +47,7 @@ use crate::event_loop::{
 /// ```
 ///
 /// libuv: `uv_req_t` and its callback
+#[doc(alias = "uv_req_t")]
 pub struct Request<T>(State<T>);
 
 /// Whose request it is and where the program made it.
@@ -128,7 +129,8 @@ impl<T: 'static> Request<T> {
         let done = Listener::Callback(Box::new(done));
         match mem::replace(&mut self.0, State::Spent) {
             State::Shared(ticket) => {
-                ticket.listener.set(done);
+                // The waker of an earlier poll goes last: its drop may run anything.
+                let _earlier = ticket.listener.replace(done);
                 if !ticket.finished.get() {
                     return Canceler { ticket: Some(ticket) };
                 }
@@ -153,6 +155,7 @@ impl<T: 'static> Request<T> {
     /// until it ends; a shutdown and a close cannot.
     ///
     /// libuv: `uv_cancel`
+    #[doc(alias = "uv_cancel")]
     pub fn cancel(&self) -> bool {
         match &self.0 {
             State::Shared(ticket) => ticket.cancel(),
@@ -212,14 +215,14 @@ impl<T: Unpin + 'static> Future for Request<T> {
 
 impl<T: Unpin + 'static> Request<T> {
     fn poll_slowly(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if let State::Shared(ticket) = &self.0 {
+            let polled = ticket.poll(context);
+            if polled.is_ready() {
+                self.0 = State::Spent;
+            }
+            return polled;
+        }
         match mem::replace(&mut self.0, State::Spent) {
-            State::Shared(ticket) => match ticket.poll(context) {
-                Poll::Ready(result) => Poll::Ready(result),
-                Poll::Pending => {
-                    self.0 = State::Shared(ticket);
-                    Poll::Pending
-                }
-            },
             State::Known { value, ends: Ends::Already, .. } => Poll::Ready(Ok(value)),
             State::Known { value, ends: Ends::AtClose, event_loop, owner, place } => {
                 let origin = Origin { event_loop, owner, place };
@@ -233,7 +236,9 @@ impl<T: Unpin + 'static> Request<T> {
                 self.0 = State::Shared(ticket);
                 self.poll_slowly(context)
             }
-            State::Spent => panic!("a request was polled again after it was ready"),
+            State::Shared(_) | State::Spent => {
+                panic!("a request was polled again after it was ready")
+            }
         }
     }
 }
@@ -277,6 +282,7 @@ impl Canceler {
     /// Cancels the operation if that is still possible, and says whether it was. Then the callback gets [`Canceled`].
     ///
     /// libuv: `uv_cancel`
+    #[doc(alias = "uv_cancel")]
     pub fn cancel(&self) -> bool {
         self.ticket.as_ref().is_some_and(|ticket| ticket.cancel())
     }
@@ -420,22 +426,35 @@ impl<T: 'static> Ticket<T> {
         if self.finished.get() && !may_go_on(context) {
             return Poll::Pending;
         }
-        if let Some(result) = self.result.take() {
-            return Poll::Ready(result);
+        if !self.finished.get() {
+            self.set_waker(context);
         }
-        let waker = match self.listener.replace(Listener::Undecided) {
-            Listener::Task(waker) if waker.will_wake(context.waker()) => waker,
-            _ => context.waker().clone(),
+        // Looked at afterwards, since a waker that is not the loop's runs the program's code when it is cloned.
+        self.result.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Has the task of `context` woken at the end.
+    fn set_waker(&self, context: &Context<'_>) {
+        let listener = self.listener.replace(Listener::Undecided);
+        let is_there = match &listener {
+            Listener::Task(waker) => waker.will_wake(context.waker()),
+            _ => false,
         };
-        self.listener.set(Listener::Task(waker));
-        Poll::Pending
+        self.listener.set(listener);
+        if !is_there {
+            let waker = context.waker().clone();
+            let older = self.listener.replace(Listener::Task(waker));
+            drop(older);
+        }
     }
 }
 
 impl<T> Ticket<T> {
     /// The request is dropped without having asked for the result.
     fn abandon(self: Rc<Self>) {
-        let was_awaited = matches!(self.listener.replace(Listener::Nobody), Listener::Task(_));
+        // Kept to the end, since the drop of a waker may run anything.
+        let listener = self.listener.replace(Listener::Nobody);
+        let was_awaited = matches!(listener, Listener::Task(_));
         if self.finished.get() {
             if let Some(Err(err)) = self.result.take() {
                 log_unheard(self.origin.place, &err);

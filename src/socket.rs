@@ -12,20 +12,21 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use socket2::{SockRef, Socket};
+use socket2::{SockAddr, SockRef, Socket};
 
 pub use self::face::Listen;
 pub(crate) use self::face::MOST_BUFFER;
 pub(crate) use self::face::impl_socket;
 use self::listener::Listener;
 pub(crate) use self::listening::{
-    accept, connections, give_away, listen, poll_accept, stop_accepting,
+    accept, close_when_taken, connections, give_away, listen, poll_accept, stop_accepting,
 };
 use crate::error::Misuse;
 use crate::event_loop::{
-    AliveReason, Expire, Guarded, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
+    AliveReason, Expire, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
 };
 use crate::handle::{Core, Handle, Kind, Rare};
+use crate::panics::Panics;
 use crate::request::{Origin, Request};
 use crate::stream::{Stream, StreamHandle, ToDo};
 
@@ -50,7 +51,7 @@ pub(crate) trait SocketHandle: StreamHandle<Transport: AsFd> + Handle {
 
     fn accept(listening: &Self::Listening) -> io::Result<Accepted<Self>>;
 
-    fn into_listening(socket: Socket) -> Self::Listening;
+    fn make_listening(&self, socket: Socket) -> Self::Listening;
 
     fn from_listening(listening: Self::Listening) -> Socket;
 
@@ -73,18 +74,19 @@ pub(crate) struct StreamSocket<H: SocketHandle> {
 
 /// What only some handles have.
 pub(crate) struct Extra<H: SocketHandle> {
+    /// First, and so given back first, when nobody holds the handle any more.
+    pub(crate) own: H::Own,
     /// A socket that is neither connected nor listening yet.
     pub(crate) fresh: Option<Rc<Socket>>,
     listener: Option<Rc<Listener<H>>>,
     /// The program asked for an address that the handle has not got: no other may take its place in silence.
     pub(crate) lacks_address: bool,
-    pub(crate) own: H::Own,
 }
 
 // Not derived, since that would ask it of the handles, too.
 impl<H: SocketHandle> Default for Extra<H> {
     fn default() -> Extra<H> {
-        Extra { fresh: None, listener: None, lacks_address: false, own: H::Own::default() }
+        Extra { own: H::Own::default(), fresh: None, listener: None, lacks_address: false }
     }
 }
 
@@ -195,8 +197,22 @@ impl<H: SocketHandle> StreamSocket<H> {
         if has_socket { Err(Misuse::HasSocket) } else { Ok(()) }
     }
 
-    /// Connects by `start`, which gets the bound socket if there is one.
-    pub(crate) fn connect(
+    /// Connects to `addr` by `start`, which gets the bound socket if there is one.
+    pub(crate) fn connect_to<A>(
+        &self,
+        origin: Origin,
+        addr: io::Result<A>,
+        start: impl FnOnce(Option<Socket>, A) -> io::Result<H::Transport>,
+    ) -> Request<()> {
+        // Before anything else is asked, as of every call.
+        let open = self.stream.core.check_open().map_err(io::Error::from);
+        match open.and(addr) {
+            Ok(addr) => self.connect(origin, |fresh| start(fresh, addr)),
+            Err(err) => Request::finished(origin, Err(err)),
+        }
+    }
+
+    fn connect(
         &self,
         origin: Origin,
         start: impl FnOnce(Option<Socket>) -> io::Result<H::Transport>,
@@ -238,6 +254,34 @@ impl<H: SocketHandle> StreamSocket<H> {
         }
     }
 }
+
+/// Starts a connect, which goes on by itself if it is not over at once.
+pub(crate) fn begin_connect(socket: &Socket, addr: &SockAddr) -> io::Result<()> {
+    match socket.connect(addr) {
+        Err(err) if err.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
+        Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(()),
+        done => done,
+    }
+}
+
+/// Once a connect may be over: whether it is, or how it failed.
+pub(crate) fn connected(socket: SockRef<'_>) -> io::Result<bool> {
+    if let Some(err) = socket.take_error()? {
+        return Err(err);
+    }
+    match socket.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(err) => Err(err),
+    }
+}
+
+/// Keeps a send from raising SIGPIPE when the peer has gone. Apple's systems have no such flag; there, the socket's own
+/// option does the same.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+pub(crate) const NO_SIGNAL: i32 = 0;
 
 /// Ends a connect whose time is over.
 struct ConnectLimit<H: SocketHandle>(Weak<StreamSocket<H>>);
@@ -319,12 +363,12 @@ impl<H: SocketHandle> Object for StreamSocket<H> {
         self.extra.put_back(extra);
         self.stream.core.event_loop().inner().descriptor_closed();
         // These wake tasks, and so may run anything.
-        let mut guarded = Guarded::default();
-        guarded.run(|| self.stream.release());
+        let mut panics = Panics::default();
+        panics.catch(|| self.stream.release());
         if let Some(listener) = listener {
-            guarded.run(|| listener.release(&self.stream.core));
+            panics.catch(|| listener.release(&self.stream.core));
         }
-        guarded.go_on();
+        panics.go_on();
     }
 
     fn call_next_request(&self) -> bool {

@@ -15,6 +15,7 @@
 //! | adopted write-only | `CONNECTED`, `WRITE_ONLY` | refused | at once | after the queue |
 //! | broken by a read error | `CONNECTED`, `BROKEN` | refused | refused | refused |
 
+mod along;
 mod awaiting;
 mod connecting;
 mod draining;
@@ -27,11 +28,12 @@ mod plain;
 mod poll_io;
 mod reading;
 mod requests;
+mod transport;
 mod write_queue;
 mod writing;
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
+use std::io;
 
 pub use self::face::ByteStream;
 pub(crate) use self::face::{finish, impl_stream};
@@ -40,6 +42,10 @@ use self::outcome::Outcome;
 pub(crate) use self::plain::{PlainHandle, PlainStream};
 use self::reading::EndOfPass;
 use self::requests::Outgoing;
+#[cfg(any(feature = "descriptors", feature = "tty", test))]
+pub(crate) use self::transport::Direction;
+use self::transport::nature_of;
+pub(crate) use self::transport::{Along, AlongOf, Transport};
 use crate::error::{Canceled, Misuse, Refused, is_canceled};
 use crate::event_loop::Readiness;
 use crate::handle::{Core, Rare, Slot};
@@ -74,42 +80,6 @@ const INTEREST: mio::Interest =
     any(target_os = "linux", target_os = "android")
 )))]
 const INTEREST: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
-
-/// A socket, as the engine uses it.
-pub(crate) trait Transport: mio::event::Source {
-    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    fn send(&self, data: &[u8]) -> io::Result<usize>;
-    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    fn shut_down(&self) -> io::Result<()>;
-    /// Once a connect may be over: whether it is, or how it failed.
-    fn connected(&self) -> io::Result<bool>;
-
-    /// Which way bytes can go.
-    fn direction(&self) -> Direction {
-        Direction::Both
-    }
-
-    /// True for what the poll has nothing to say about, since it never makes anybody wait.
-    fn is_always_ready(&self) -> bool {
-        false
-    }
-
-    /// True if a read that is shorter than its buffer has drained it; false where each read brings a piece (a line, a
-    /// packet), whatever waits behind it.
-    fn short_read_drains(&self) -> bool {
-        true
-    }
-}
-
-/// Which way the bytes of a stream can go.
-// Sockets go both ways: without the kinds that adopt anything else, nothing has another one.
-#[allow(dead_code)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Both,
-    ReadOnly,
-    WriteOnly,
-}
 
 /// A handle that has a stream in it.
 pub(crate) trait StreamHandle: Clone + 'static {
@@ -166,9 +136,9 @@ mod is {
     pub(super) const WRITE_ONLY: u32 = 1 << 20;
     /// A short read never means that there is nothing more.
     pub(super) const PIECEMEAL: u32 = 1 << 21;
-    /// These bits count the connects that failed. A future that one of them cut off must not take a later wait for its own.
-    pub(super) const FAILED_CONNECTS: u32 = 0x3ff << 22;
-    pub(super) const ONE_FAILED_CONNECT: u32 = 1 << 22;
+    /// These bits count the waits for data that were cut off, of futures that must not take a later wait for their own.
+    pub(super) const CUT_OFF_WAITS: u32 = 0x3ff << 22;
+    pub(super) const ONE_CUT_OFF_WAIT: u32 = 1 << 22;
 }
 
 /// One stream.
@@ -231,7 +201,7 @@ impl<H: StreamHandle> Stream<H> {
             return Err(Misuse::NotConnected.into());
         }
         // A shutdown that waits does so for what is queued.
-        if self.is(is::QUEUED) {
+        if self.is(is::QUEUED) || self.has_arrived() {
             return Err(Misuse::UnderWay.into());
         }
         // In use inside `with_socket`.
@@ -258,6 +228,7 @@ impl<H: StreamHandle> Stream<H> {
         }
         self.stop_awaiting_data(&mut outcome);
         self.stop_awaiting_room(&mut outcome);
+        drop(self.take_arrived());
         self.flags.set(kept);
         self.drop_socket();
         self.tell(outcome);
@@ -450,18 +421,6 @@ impl<H: StreamHandle> Stream<H> {
     fn unset(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
     }
-}
-
-/// The flags that a socket brings along, and keeps.
-fn nature_of(socket: &impl Transport) -> u32 {
-    let direction = match socket.direction() {
-        Direction::Both => 0,
-        Direction::ReadOnly => is::SHUT,
-        Direction::WriteOnly => is::WRITE_ONLY,
-    };
-    let pieces = if socket.short_read_drains() { 0 } else { is::PIECEMEAL };
-    let ready = if socket.is_always_ready() { is::READABLE } else { 0 };
-    direction | pieces | ready
 }
 
 /// The same error for another one who waits. `io::Error` cannot be cloned, its code or kind can.

@@ -2,9 +2,13 @@
 
 mod await_callback;
 mod block_on;
+#[cfg(feature = "udp")]
+mod datagrams;
+mod polling;
 mod run_queue;
 mod streams;
 mod time;
+mod unconstrained;
 mod waiting;
 mod waker;
 
@@ -15,7 +19,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::mem;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -23,6 +27,9 @@ use std::task::{Context, Poll, Waker};
 use log::error;
 
 pub use self::await_callback::{AwaitCallback, Resume, await_callback};
+#[cfg(feature = "udp")]
+pub use self::datagrams::{RecvOnce, RecvWith};
+pub use self::polling::{PollReady, PollReadyFor};
 #[cfg(feature = "signal")]
 pub use self::streams::Delivered;
 pub use self::streams::{AcceptNext, AcceptNextWithAddr, Notified, ReadInto, ReadOnce, ReadWith};
@@ -32,10 +39,13 @@ pub use self::time::{
 
 pub(crate) use self::block_on::{NoRoot, Root};
 pub(crate) use self::run_queue::{TaskKey, Tasks};
-pub(crate) use self::waiting::{Waiting, WaitingTask, warn_if_elsewhere};
+pub use self::unconstrained::unconstrained;
+pub(crate) use self::waiting::{Caller, Waiting, WaitingTask, warn_if_elsewhere};
+pub(crate) use self::waker::WakerId;
 
 use crate::error::Canceled;
 use crate::event_loop::{LoopHandle, current};
+use crate::panics::{Panics, discard, text_of};
 
 /// Spawns a task on the loop that runs on this thread.
 ///
@@ -181,11 +191,14 @@ impl<E: fmt::Display> Report for Result<(), E> {
 
 /// A task, as the loop sees it.
 pub(crate) trait Runs {
-    /// Polls the future once. True if the task is over.
+    /// Polls the future once. True if the task is over. After a panic it is over, too, and has to be [ended](Runs::end).
     fn poll(&self, context: &mut Context<'_>) -> bool;
 
-    /// Drops the future. The task is over, with this error.
+    /// Drops the future. The task is over, with this error; a panic of a destructor is the task's, as any other.
     fn end(&self, error: JoinError);
+
+    /// Wakes the joiner of a task that is over.
+    fn announce(&self);
 
     fn place(&self) -> &'static Location<'static>;
 }
@@ -245,10 +258,7 @@ impl<T> Ending<T> {
         match outcome {
             Ok(output) => (self.deliver)(self, output),
             Err(error) if self.has_joiner.get() => self.outcome.set(Some(Err(error))),
-            Err(error) => self.log_unheard(&error),
-        }
-        if let Some(joiner) = self.joiner.take() {
-            joiner.wake();
+            Err(error) => self.log_unheard(error),
         }
     }
 
@@ -258,27 +268,30 @@ impl<T> Ending<T> {
         }
     }
 
-    fn log_unheard(&self, error: &JoinError) {
+    fn log_unheard(&self, error: JoinError) {
         if let JoinError::Panicked(payload) = error {
-            error!("the task spawned at {} panicked: {}", self.place, panic_text(&**payload));
+            let mut panics = Panics::default();
+            panics.catch(|| {
+                error!("the task spawned at {} panicked: {}", self.place, text_of(&*payload));
+            });
+            discard(payload);
+            panics.go_on();
         }
     }
 }
 
 impl<F: Future> Runs for Task<F> {
     fn poll(&self, context: &mut Context<'_>) -> bool {
-        let Some(mut future) = self.future.take() else {
+        let Some(future) = self.future.take() else {
             return true;
         };
-        match future.as_mut().poll(context) {
-            Poll::Pending => {
-                // Nobody has put another one there.
-                mem::forget(self.future.replace(Some(future)));
-                false
-            }
+        // A panic leaves the future in its place: it is dropped when the stack is no longer unwinding.
+        let mut lent = LentFuture { place: &self.future, future: Some(future) };
+        match lent.poll(context) {
+            Poll::Pending => false,
             Poll::Ready(output) => {
                 // Before anybody hears of the end, what the future held is released.
-                drop(future);
+                drop(lent.future.take());
                 self.ending.finish(Ok(output));
                 true
             }
@@ -286,17 +299,52 @@ impl<F: Future> Runs for Task<F> {
     }
 
     fn end(&self, error: JoinError) {
-        drop(self.future.take());
+        let future = self.future.take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        let error = match (error, dropped) {
+            (error, Ok(())) => error,
+            (JoinError::Canceled, Err(payload)) => JoinError::Panicked(payload),
+            (first, Err(payload)) => {
+                discard(payload);
+                first
+            }
+        };
         if self.ending.finished.get() {
             // The output was on its way when something panicked.
-            self.ending.log_unheard(&error);
+            self.ending.log_unheard(error);
         } else {
             self.ending.finish(Err(error));
         }
     }
 
+    fn announce(&self) {
+        if let Some(joiner) = self.ending.joiner.take() {
+            joiner.wake();
+        }
+    }
+
     fn place(&self) -> &'static Location<'static> {
         self.ending.place
+    }
+}
+
+/// A future that is being polled. It is put back at the end, by unwinding too, unless it is over.
+struct LentFuture<'a, F> {
+    place: &'a Cell<Option<Pin<Box<F>>>>,
+    future: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future> LentFuture<'_, F> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.future.as_mut().expect("it is there until it is over").as_mut().poll(context)
+    }
+}
+
+impl<F> Drop for LentFuture<'_, F> {
+    fn drop(&mut self) {
+        if self.future.is_some() {
+            mem::forget(self.place.replace(self.future.take()));
+        }
     }
 }
 
@@ -343,11 +391,13 @@ impl<T> Future for JoinHandle<T> {
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let ending = self.task.ending();
+        if !ending.finished.get() {
+            set_waker(&ending.joiner, context);
+        }
         if let Some(outcome) = ending.outcome.take() {
             return Poll::Ready(outcome);
         }
         assert!(!ending.finished.get(), "a JoinHandle was polled again after it was ready");
-        set_waker(&ending.joiner, context);
         Poll::Pending
     }
 }
@@ -357,10 +407,11 @@ impl<T> Drop for JoinHandle<T> {
         let ending = self.task.ending();
         ending.has_joiner.set(false);
         // Nobody waits any more; a waker that is held looks as if somebody meant to wake.
-        drop(ending.joiner.take());
+        let joiner = ending.joiner.take();
         if let Some(Err(error)) = ending.outcome.take() {
-            ending.log_unheard(&error);
+            ending.log_unheard(error);
         }
+        drop(joiner);
     }
 }
 
@@ -385,7 +436,7 @@ impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::Panicked(payload) => {
-                f.debug_tuple("Panicked").field(&panic_text(&**payload)).finish()
+                f.debug_tuple("Panicked").field(&text_of(&**payload)).finish()
             }
             JoinError::Canceled => f.write_str("Canceled"),
         }
@@ -396,7 +447,7 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::Panicked(payload) => {
-                write!(f, "the task panicked: {}", panic_text(&**payload))
+                write!(f, "the task panicked: {}", text_of(&**payload))
             }
             JoinError::Canceled => f.write_str("the task was canceled"),
         }
@@ -409,24 +460,21 @@ impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> io::Error {
         match error {
             JoinError::Panicked(payload) => {
-                io::Error::other(format!("a task panicked: {}", panic_text(&*payload)))
+                io::Error::other(format!("a task panicked: {}", text_of(&*payload)))
             }
             JoinError::Canceled => Canceled.into(),
         }
     }
 }
 
-/// What a panic said, if it said it in words.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)")
-}
-
-/// Leaves the waker of `context` in `slot`, in place of an older one.
+/// Leaves the waker of `context` in `slot`, in place of an older one. A waker that is not the loop's runs the program's code
+/// when it is cloned, so that what is waited for may have come when this returns: look afterwards.
 fn set_waker(slot: &Cell<Option<Waker>>, context: &Context<'_>) {
-    let waker = match slot.take() {
-        Some(waker) if waker.will_wake(context.waker()) => waker,
-        _ => context.waker().clone(),
-    };
-    slot.set(Some(waker));
+    let waker = slot.take();
+    let is_there = waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+    slot.set(waker);
+    if !is_there {
+        let older = slot.replace(Some(context.waker().clone()));
+        drop(older);
+    }
 }

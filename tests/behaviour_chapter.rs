@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many statements each subject has, those that do not apply to luvio included.
-const SUBJECTS: [(&str, u32); 13] = [
+const SUBJECTS: [(&str, u32); 16] = [
     ("L", 42),
     ("H", 25),
     ("T", 30),
@@ -17,6 +17,9 @@ const SUBJECTS: [(&str, u32); 13] = [
     ("SH", 25),
     ("TC", 29),
     ("LA", 20),
+    ("U", 21),
+    ("D", 31),
+    ("P", 17),
     ("SG", 15),
     ("Y", 19),
     ("Z", 15),

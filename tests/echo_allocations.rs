@@ -85,6 +85,99 @@ async fn echo_from_the_loops_buffer(tcp: Tcp) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "udp")]
+mod datagrams {
+    use super::*;
+    use luvio::Udp;
+    use std::net::UdpSocket;
+
+    /// Sends datagrams, several at a time, and waits for each to come back. Says how often the thread allocated after the
+    /// first few.
+    fn echo_allocations(event_loop: &Loop, udp: &Udp) -> usize {
+        const AT_ONCE: usize = 32;
+        let peer = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+        peer.connect(udp.local_addr().expect("it is bound")).expect("loopback can be connected");
+        peer.set_nonblocking(true).expect("it can be set");
+        let send_and_wait = || {
+            for _ in 0..AT_ONCE {
+                peer.send(&[b'm'; 64]).expect("loopback has room");
+            }
+            let mut came_back = 0;
+            while came_back < AT_ONCE {
+                event_loop.run_mode(RunMode::NoWait).expect("the loop runs");
+                came_back += std::iter::from_fn(|| peer.recv(&mut [0; 100]).ok()).count();
+            }
+        };
+        (0..WARM_UP).for_each(|_| send_and_wait());
+        allocations(|| (0..MESSAGES / AT_ONCE).for_each(|_| send_and_wait()))
+    }
+
+    fn bound(event_loop: &Loop) -> Udp {
+        let udp = Udp::new(event_loop);
+        udp.bind("127.0.0.1:0").expect("loopback has a free port");
+        udp
+    }
+
+    /// A datagram that is received in a callback and sent back allocates nothing.
+    #[test]
+    fn echo_in_callbacks_does_not_allocate() {
+        let _watchdog = watchdog();
+        let event_loop = Loop::new().expect("a loop can be made");
+        let udp = bound(&event_loop);
+        udp.recv_start(|udp, datagram| {
+            let datagram = datagram.expect("it receives");
+            udp.send_to(datagram.data, datagram.from);
+        })
+        .expect("it is bound");
+        assert_eq!(echo_allocations(&event_loop, &udp), 0);
+    }
+
+    /// A datagram that a task sends back allocates nothing, waiting included.
+    #[test]
+    fn echo_in_a_task_does_not_allocate() {
+        let _watchdog = watchdog();
+        let event_loop = Loop::new().expect("a loop can be made");
+        let udp = bound(&event_loop);
+        let server = udp.clone();
+        event_loop.go(async move {
+            loop {
+                let echo =
+                    |datagram: luvio::Datagram<'_>| server.send_to(datagram.data, datagram.from);
+                if let Err(err) = server.recv_with(echo).await?.await {
+                    return io::Result::<()>::Err(err);
+                }
+            }
+        });
+        assert_eq!(echo_allocations(&event_loop, &udp), 0);
+    }
+
+    /// An idle handle takes no more than this: itself, its callback and its place on the loop.
+    #[test]
+    fn idle_handle_is_small() {
+        const HANDLES: usize = 1_024;
+        let _watchdog = watchdog();
+        let event_loop = Loop::new().expect("a loop can be made");
+        let mut handles = Vec::with_capacity(HANDLES);
+        let mut add = |count: usize| {
+            for _ in 0..count {
+                let udp = bound(&event_loop);
+                udp.recv_start(|udp, datagram| {
+                    let datagram = datagram.expect("it receives");
+                    udp.send_to(datagram.data, datagram.from);
+                })
+                .expect("it is bound");
+                handles.push(udp);
+            }
+        };
+        add(HANDLES / 2);
+        let before = allocator::live_bytes();
+        // As many again, so that the loop's own lists grow by as much as they have.
+        add(HANDLES / 2);
+        let each = (allocator::live_bytes() - before) / (HANDLES / 2) as isize;
+        assert!(each <= 250, "{each} bytes");
+    }
+}
+
 /// A message that has to be queued allocates, but what it took is given back.
 #[test]
 fn queued_messages_leave_nothing_behind() {

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+#[cfg(feature = "udp")]
+use std::net::UdpSocket;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -24,8 +26,9 @@ const MESSAGES: usize = 40;
 struct TraceFile(PathBuf);
 
 impl TraceFile {
-    fn new() -> TraceFile {
-        TraceFile(env::temp_dir().join(format!("luvio-trace-{}", std::process::id())))
+    fn new(program: &str) -> TraceFile {
+        let name = format!("luvio-trace-{program}-{}", std::process::id());
+        TraceFile(env::temp_dir().join(name))
     }
 }
 
@@ -77,29 +80,36 @@ fn traced_by(tracer: u32) -> String {
     children.expect("Linux lists them").trim().to_string()
 }
 
-/// A message of the echo server costs one read and one write; the polls are shared; nothing is registered anew, nobody is
-/// woken through a descriptor, and no read is made in vain.
-#[test]
-fn a_message_costs_one_read_and_one_write() {
-    let file = TraceFile::new();
+/// Runs an example under the tracer, has `talk` talk to it, and gives the trace; nothing where there is no tracer.
+fn trace_of(program: &str, talk: impl FnOnce(SocketAddr)) -> Option<String> {
+    let file = TraceFile::new(program);
     let Some(mut strace) = strace(&file) else {
-        return eprintln!("skipped: strace is not installed here, or may not trace");
+        eprintln!("skipped: strace is not installed here, or may not trace");
+        return None;
     };
-    let server = Server::start_by(&mut strace, "luv_echo");
-    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| connect(server.addr)).collect();
-    round(&mut clients, b"begin");
-    for _ in 0..MESSAGES {
-        round(&mut clients, b"a message");
-    }
-    round(&mut clients, b"end");
-    drop(clients);
+    let server = Server::start_by(&mut strace, program);
+    talk(server.addr);
 
     // The signal is for the server, not for the tracer, which ends with it.
     let kill = Command::new("kill").args(["-s", "INT", &traced_by(server.id())]).status();
     assert!(kill.expect("a Unix system has kill").success());
     assert!(server.end().status.success());
+    Some(fs::read_to_string(&file.0).expect("strace has written it"))
+}
 
-    let trace = fs::read_to_string(&file.0).expect("strace has written it");
+/// A message of the echo server costs one read and one write; the polls are shared; nothing is registered anew, nobody is
+/// woken through a descriptor, and no read is made in vain.
+#[test]
+fn a_message_costs_one_read_and_one_write() {
+    let trace = trace_of("luv_echo", |addr| {
+        let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| connect(addr)).collect();
+        round(&mut clients, b"begin");
+        for _ in 0..MESSAGES {
+            round(&mut clients, b"a message");
+        }
+        round(&mut clients, b"end");
+    });
+    let Some(trace) = trace else { return };
     let mut calls = calls_between(&trace);
     let mut take = |name: &str| calls.remove(name).unwrap_or(0);
     let messages = CONNECTIONS * MESSAGES;
@@ -108,5 +118,36 @@ fn a_message_costs_one_read_and_one_write() {
     let polls = take("epoll_wait") + take("epoll_pwait");
     // One at most for each message, and one that may find nothing new in each round.
     assert!(polls <= messages + MESSAGES, "{polls} polls");
+    assert!(calls.is_empty(), "{calls:?}");
+}
+
+/// A datagram costs one receive and one send. A poll finds a burst of them, at whose end one receive is in vain; that there
+/// is room again after a send wakes nobody.
+#[cfg(feature = "udp")]
+#[test]
+fn a_datagram_costs_one_receive_and_one_send() {
+    const AT_ONCE: usize = 30;
+    let trace = trace_of("udp_echo", |addr| {
+        let client = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+        client.connect(addr).expect("loopback can be connected");
+        client.set_read_timeout(Some(process::LIMIT)).expect("a timeout can be set");
+        let round = |count: usize, data: &[u8]| {
+            (0..count).for_each(|_| assert!(client.send(data).is_ok()));
+            (0..count).for_each(|_| assert!(client.recv(&mut [0; 64]).is_ok()));
+        };
+        round(1, b"begin");
+        (0..MESSAGES).for_each(|_| round(AT_ONCE, b"a datagram"));
+        round(1, b"end");
+    });
+    let Some(trace) = trace else { return };
+    let mut calls = calls_between(&trace);
+    let mut take = |name: &str| calls.remove(name).unwrap_or(0);
+    let datagrams = AT_ONCE * MESSAGES;
+    assert_eq!(take("sendto"), datagrams, "sends");
+    let polls = take("epoll_wait") + take("epoll_pwait");
+    let receives = take("recvfrom");
+    let beside = receives - datagrams + polls;
+    // A round may begin with a poll, end with a receive in vain, and be spread over two turns.
+    assert!(beside <= 3 * MESSAGES, "{receives} receives, {polls} polls");
     assert!(calls.is_empty(), "{calls:?}");
 }

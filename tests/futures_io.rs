@@ -492,7 +492,7 @@ fn misuse_has_the_right_kind() {
         }
 
         Tcp::close(&tcp);
-        assert_eq!(misuse(ready((&tcp).read(&mut [0]))), Misuse::Closing);
+        assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
         assert_eq!(misuse(ready(write(&tcp, b"x"))), Misuse::Closing);
         assert_eq!(misuse(ready(flush(&tcp))), Misuse::Closing);
         assert_eq!(misuse(ready(close(&tcp))), Misuse::Closing);
@@ -594,10 +594,6 @@ fn closing_the_handle_cancels_every_wait() {
             assert!(ready(waiting).is_err_and(|err| is_canceled(&err)), "{name}");
             assert!(ready((&tcp).read(&mut [0])).is_err_and(|err| is_canceled(&err)));
             assert!(ready(start()).is_err_and(|err| is_canceled(&err)));
-
-            let (unawaited, _peer) = connected_pair(event_loop);
-            Tcp::close(&unawaited);
-            assert_eq!(misuse(ready((&unawaited).read(&mut [0]))), Misuse::Closing);
         }
     });
 }

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,8 +17,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use luvio::{
-    AliveKind, Check, Handle, Idle, Kind, LoopHandle, Misuse, Notifier, Prepare, Request, Tcp,
-    Timer, is_canceled,
+    AliveKind, Check, Handle, Idle, Interest, Kind, LoopHandle, Misuse, Notifier, Prepare, Request,
+    Tcp, Timer, is_canceled,
 };
 use support::{
     Drops, Journal, connected_pair, expect, fill, misuse, new_loop, reset, std_pair, turn,
@@ -95,6 +96,7 @@ fn varieties() -> Vec<Variety> {
         Variety { kind: Kind::Notifier, name: "notifier", make: notifier },
         #[cfg(feature = "signal")]
         Variety { kind: Kind::Signal, name: "signal", make: signal },
+        Variety { kind: Kind::Poll, name: "poll", make: poll },
         Variety { kind: Kind::Tcp, name: "reader", make: reader },
         Variety { kind: Kind::Tcp, name: "listener", make: listener },
     ]
@@ -167,6 +169,18 @@ fn signal(event_loop: &LoopHandle) -> Sample {
         start: Box::new(move |mut cb| starting.start(SIGNAL, move |_, _| cb())),
         stop: Box::new(move || stopping.stop()),
         provoke: Box::new(|| signal_hook::low_level::raise(SIGNAL).expect("it can be raised")),
+    }
+}
+
+fn poll(event_loop: &LoopHandle) -> Sample {
+    let (here, there) = UnixStream::pair().expect("a pair can be made");
+    let poll = luvio::Poll::new(event_loop, here).expect("a socket can be polled");
+    let (starting, stopping) = (poll.clone(), poll.clone());
+    Sample {
+        handle: Rc::new(poll),
+        start: Box::new(move |mut cb| starting.start(Interest::READABLE, move |_, _| cb())),
+        stop: Box::new(move || stopping.stop()),
+        provoke: Box::new(move || drop((&there).write(b"x"))),
     }
 }
 
@@ -650,14 +664,10 @@ fn port_is_free_before_the_close_callback() {
 
 // ---- misuse ---------------------------------------------------------------------------------------------------------
 
-/// Every operation of a stream, with the misuse that it reports.
+/// Every operation of a stream that starts something, with the misuse that it reports.
 fn refusals(tcp: &Tcp) -> Vec<(&'static str, Misuse)> {
     let address = || "127.0.0.1:7000";
     let slices = [IoSlice::new(b"x")];
-    let over = |poll: Poll<io::Result<()>>| match poll {
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("it waits"),
-    };
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let results = [
         ("open", tcp.open(std_pair().0).map_err(io::Error::from)),
@@ -676,12 +686,7 @@ fn refusals(tcp: &Tcp) -> Vec<(&'static str, Misuse)> {
         ("listen", tcp.listen(8, |_, _| {})),
         ("listen_only", tcp.listen_only(8)),
         ("accept", tcp.accept().map(drop)),
-        ("accept_next_with_addr", over(poll_once(tcp.accept_next_with_addr()).map_ok(drop))),
-        ("accept_next", over(poll_once(tcp.accept_next()).map_ok(drop))),
         ("read_start", tcp.read_start(|_, _| {})),
-        ("read_once", over(poll_once(tcp.read_once()).map_ok(drop))),
-        ("read_into", over(poll_once(tcp.read_into(&mut Vec::new())).map_ok(drop))),
-        ("read_with", over(poll_once(tcp.read_with(|_| {})).map_ok(drop))),
         ("write", result_of(tcp.write("x"))),
         ("write_vectored", result_of(tcp.write_vectored(&slices))),
         ("try_write", tcp.try_write(b"x").map(drop)),
@@ -692,6 +697,21 @@ fn refusals(tcp: &Tcp) -> Vec<(&'static str, Misuse)> {
         ("drained", result_of(tcp.drained())),
     ];
     results.map(|(name, result)| (name, misuse(result))).to_vec()
+}
+
+/// Fails unless every await of an event of the stream is canceled at once.
+#[track_caller]
+fn assert_awaits_are_canceled(tcp: &Tcp) {
+    let results = [
+        ("accept_next", poll_once(tcp.accept_next()).map_ok(drop)),
+        ("read_once", poll_once(tcp.read_once()).map_ok(drop)),
+        ("read_into", poll_once(tcp.read_into(&mut Vec::new())).map_ok(drop)),
+        ("read_with", poll_once(tcp.read_with(|_| {})).map_ok(drop)),
+    ];
+    for (operation, result) in results {
+        let is_canceled = matches!(&result, Poll::Ready(Err(err)) if is_canceled(err));
+        assert!(is_canceled, "{operation}: {result:?}");
+    }
 }
 
 /// H-18: starting a handle that is closing or closed is one error for all kinds, and changes nothing.
@@ -720,7 +740,8 @@ fn closed_handle_cannot_be_started() {
     });
 }
 
-/// H-18: the same goes for every operation of a stream; those that return a request report it there.
+/// H-18, Z-05: the same goes for every operation of a stream; those that return a request report it there. To await an
+/// event is no start: that is canceled.
 #[test]
 fn closed_stream_refuses_every_operation() {
     with_loop(|event_loop| {
@@ -730,6 +751,7 @@ fn closed_stream_refuses_every_operation() {
             for (operation, misuse) in refusals(&tcp) {
                 assert_eq!(misuse, Misuse::Closing, "{operation}");
             }
+            assert_awaits_are_canceled(&tcp);
             assert!(!tcp.is_readable() && !tcp.is_writable() && !tcp.needs_drain());
             tcp.finish().then(|finished| finished.expect("it is a close"));
             tcp.close_reset().then(|closed| closed.expect("it is a close"));
@@ -847,6 +869,7 @@ fn closed_handle_cannot_touch_the_one_that_has_its_slot() {
         assert!(old.handle.is_closing() && !old.handle.is_active());
         if let Some(tcp) = old.handle.as_any().downcast_ref::<Tcp>() {
             assert!(refusals(tcp).iter().all(|&(_, misuse)| misuse == Misuse::Closing));
+            assert_awaits_are_canceled(tcp);
         }
 
         assert!(new.handle.is_active() && new.handle.has_ref() && !new.handle.is_closing());
@@ -1163,6 +1186,7 @@ fn handle_whose_loop_was_dropped_is_safe_to_use() {
         if let Some(tcp) = handle.as_any().downcast_ref::<Tcp>() {
             let gone = refusals(tcp).into_iter().filter(|&(_, misuse)| misuse == Misuse::LoopGone);
             assert_eq!(gone.count(), refusals(tcp).len());
+            assert_awaits_are_canceled(tcp);
             assert_eq!(misuse(tcp.fileno()).name(), "EBADF");
         }
     });
@@ -1185,6 +1209,7 @@ fn handle_made_on_a_loop_that_was_dropped_is_closed() {
     for (operation, misuse) in refusals(&tcp) {
         assert_eq!(misuse, Misuse::LoopGone, "{operation}");
     }
+    assert_awaits_are_canceled(&tcp);
     let mut handles: Vec<Rc<dyn Handle>> =
         vec![Rc::new(hooks.0), Rc::new(hooks.1), Rc::new(hooks.2), Rc::new(timer), Rc::new(tcp)];
     #[cfg(feature = "signal")]
@@ -1275,6 +1300,7 @@ fn walk_shows_each_handle_as_what_it_is() {
                 Kind::Check => any.is::<Check>(),
                 Kind::Notifier => any.is::<Notifier>(),
                 Kind::Tcp => any.is::<Tcp>(),
+                Kind::Poll => any.is::<luvio::Poll>(),
                 #[cfg(feature = "signal")]
                 Kind::Signal => any.is::<luvio::Signal>(),
                 other => panic!("unknown: {other}"),
@@ -1307,7 +1333,9 @@ fn debug_output_shows_state_and_place() {
     assert!(format!("{timer:?}").starts_with("Timer { active: false, closing: true, "));
 
     let notifier = Notifier::new(&event_loop, |_| {}).expect("a notifier can be made");
+    let poll = luvio::Poll::new(&event_loop, UnixStream::pair().expect("a pair can be made").0);
     let shown = [
+        (format!("{:?}", poll.expect("a socket can be polled")), "Poll {"),
         (format!("{:?}", Idle::new(&event_loop)), "Idle {"),
         (format!("{:?}", Prepare::new(&event_loop)), "Prepare {"),
         (format!("{:?}", Check::new(&event_loop)), "Check {"),

@@ -10,6 +10,7 @@ use std::future::{self, Future};
 use std::io;
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -19,8 +20,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use luvio::{
-    Canceler, Check, Handle, Idle, JoinError, Loop, LoopHandle, Misuse, Notifier, NotifierSender,
-    Prepare, Remote, Request, Resume, RunMode, Tcp, Timer, is_canceled,
+    Canceler, Check, Handle, Idle, Interest, JoinError, Loop, LoopHandle, Misuse, Notifier,
+    NotifierSender, Prepare, Remote, Request, Resume, RunMode, Tcp, Timer, is_canceled,
 };
 use support::{
     DropToken, Drops, connected_pair, fill, misuse, new_loop, pair_with_data, turn, turn_until,
@@ -42,7 +43,26 @@ struct Captures {
     made: Rc<Cell<usize>>,
     /// From here on no closure may be called.
     over: Rc<Cell<bool>>,
+    /// Every token panics when it is dropped.
+    explosive: Rc<Cell<bool>>,
     event_loop: LoopHandle,
+}
+
+/// What a closure or a task captures.
+struct Token {
+    _counted: DropToken,
+    explosive: Rc<Cell<bool>>,
+}
+
+impl Token {
+    /// Has a `move` closure capture it.
+    fn keep(&self) {}
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        assert!(!self.explosive.get(), "a destructor panics on purpose");
+    }
 }
 
 impl Captures {
@@ -51,13 +71,14 @@ impl Captures {
             drops: Drops::new(),
             made: Rc::default(),
             over: Rc::default(),
+            explosive: Rc::default(),
             event_loop: event_loop.clone(),
         }
     }
 
-    fn token(&self) -> DropToken {
+    fn token(&self) -> Token {
         self.made.set(self.made.get() + 1);
-        self.drops.token()
+        Token { _counted: self.drops.token(), explosive: Rc::clone(&self.explosive) }
     }
 
     /// What a closure of `handle` does when it is called. Makes the closure part of a cycle.
@@ -72,12 +93,18 @@ impl Captures {
     }
 }
 
-/// What a closure that crosses threads captures.
+/// What a closure that crosses threads captures. Counts its drop, and panics if it was told to by a large number.
 struct SendToken(Arc<AtomicUsize>);
+
+/// A count that makes the drop of a [`SendToken`] panic.
+const EXPLOSIVE: usize = 1_000;
 
 impl Drop for SendToken {
     fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        assert!(
+            self.0.fetch_add(1, Ordering::SeqCst) < EXPLOSIVE,
+            "a destructor panics on purpose"
+        );
     }
 }
 
@@ -89,6 +116,7 @@ struct Held {
     posts_dropped: Arc<AtomicUsize>,
     tcps: Vec<Tcp>,
     timers: Vec<Timer>,
+    polls: Vec<luvio::Poll>,
     idle: Idle,
     prepare: Prepare,
     check: Check,
@@ -101,6 +129,7 @@ struct Held {
 /// The other ends of the connections.
 struct Peers {
     _streams: Vec<TcpStream>,
+    _ends: Vec<UnixStream>,
     #[cfg(target_os = "linux")]
     _unanswering: support::Unanswering,
 }
@@ -214,6 +243,20 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
         closing.close().then(move |_| called());
     }
 
+    // A descriptor that is ready, and one that a task waits for.
+    let mut ends = Vec::new();
+    let mut polled = || {
+        let (here, there) = UnixStream::pair().expect("a pair can be made");
+        ends.push(there);
+        luvio::Poll::new(event_loop, here).expect("a socket can be polled")
+    };
+    let polls = vec![polled(), polled()];
+    let called = captures.called(polls[0].clone());
+    let both = Interest::READABLE | Interest::WRITABLE;
+    polls[0].start(both, move |_, _| called()).expect("a new handle can be started");
+    let waiting = polls[1].clone();
+    spawn(event_loop, captures, async move { drop(waiting.readable().await) });
+
     // Requests with callbacks: under way, and finished. What cancels each one is held by its own closure, too.
     let request = |request: Request<()>, tcp: &Tcp| {
         let called = captures.called((tcp.clone(), Rc::clone(&cancelers)));
@@ -260,6 +303,7 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
         posts_dropped,
         tcps,
         timers,
+        polls,
         idle,
         prepare,
         check,
@@ -270,6 +314,7 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
     };
     let peers = Peers {
         _streams: streams,
+        _ends: ends,
         #[cfg(target_os = "linux")]
         _unanswering: unanswering,
     };
@@ -279,10 +324,8 @@ fn one_of_everything(event_loop: &Loop, captures: &Captures) -> (Held, Peers) {
 /// Spawns a task that never gets past `wait`.
 fn spawn(event_loop: &LoopHandle, captures: &Captures, wait: impl Future<Output = ()> + 'static) {
     let called = captures.called(());
-    let token = captures.token();
     event_loop.go(async move {
         wait.await;
-        token.keep();
         called();
     });
 }
@@ -303,7 +346,7 @@ fn dropping_a_loop_drops_every_closure_and_calls_none() {
     let event_loop = new_loop();
     let captures = Captures::new(&event_loop);
     let (held, _peers) = one_of_everything(&event_loop, &captures);
-    assert!(captures.made.get() > 40, "{}", captures.made.get());
+    assert!(captures.made.get() > 30, "{}", captures.made.get());
     drop(event_loop);
     assert_eq!(captures.drops.count(), captures.made.get());
     assert_eq!(held.posts_dropped.load(Ordering::SeqCst), 1);
@@ -375,6 +418,59 @@ fn a_loop_dropped_by_unwinding_releases_everything() {
     }));
     assert!(unwound.is_err());
     assert_eq!(drops.count(), 3);
+}
+
+/// L-33: destructors that panic, each and every one, do not stop the drop of the loop: all others have their turn, every
+/// task ends, every descriptor is given back; then the first panic goes on.
+#[test]
+fn destructors_that_panic_do_not_stop_the_drop_of_the_loop() {
+    if !is_alone("destructors_that_panic_do_not_stop_the_drop_of_the_loop") {
+        return;
+    }
+    let _watchdog = watchdog();
+    panic::set_hook(Box::new(|_| {}));
+    #[cfg(target_os = "linux")]
+    let before = support::open_descriptors();
+    let event_loop = new_loop();
+    let captures = Captures::new(&event_loop);
+    let (held, peers) = one_of_everything(&event_loop, &captures);
+    drop(peers);
+    captures.explosive.set(true);
+    held.posts_dropped.store(EXPLOSIVE, Ordering::SeqCst);
+    let text = support::panic_text(|| drop(event_loop));
+    assert_eq!(text, "a destructor panics on purpose");
+    assert_eq!(captures.drops.count(), captures.made.get());
+    assert_eq!(held.posts_dropped.load(Ordering::SeqCst), EXPLOSIVE + 1);
+    #[cfg(target_os = "linux")]
+    assert_eq!(support::open_descriptors(), before);
+    captures.explosive.set(false);
+    for tcp in &held.tcps {
+        assert_is_gone(tcp);
+    }
+}
+
+/// L-33: the same while a panic unwinds the stack already, where a second one would end the process: that one is logged
+/// instead.
+#[test]
+fn destructors_that_panic_while_the_loop_is_unwound_do_not_end_the_process() {
+    if !is_alone("destructors_that_panic_while_the_loop_is_unwound_do_not_end_the_process") {
+        return;
+    }
+    let _watchdog = watchdog();
+    panic::set_hook(Box::new(|_| {}));
+    let kept = Rc::new(RefCell::new(None));
+    let text = support::panic_text(|| {
+        let event_loop = new_loop();
+        let captures = Captures::new(&event_loop);
+        kept.replace(Some((one_of_everything(&event_loop, &captures), captures.clone())));
+        captures.explosive.set(true);
+        panic!("the first");
+    });
+    assert_eq!(text, "the first");
+    let kept = kept.take();
+    let (_, captures) = kept.as_ref().expect("it was made");
+    captures.explosive.set(false);
+    assert_eq!(captures.drops.count(), captures.made.get());
 }
 
 /// L-33: a loop may be dropped inside a callback of another loop, which goes on.
@@ -529,6 +625,43 @@ fn destructors_that_use_the_loop_meet_one_that_is_gone() {
     drop(event_loop);
     assert_eq!(seen.get(), made.get());
     drop(pair);
+}
+
+/// Sends to its loop when it is woken, in both ways, and notes what is refused.
+struct Sends {
+    remote: Remote,
+    senders: [NotifierSender; 2],
+    refused: AtomicUsize,
+}
+
+impl Wake for Sends {
+    fn wake(self: Arc<Self>) {
+        let refused =
+            self.senders.iter().filter(|sender| misuse(sender.send()) == Misuse::LoopGone);
+        let count = refused.count() + usize::from(self.remote.post(|_| {}).is_err());
+        self.refused.fetch_add(count, Ordering::SeqCst);
+    }
+}
+
+/// L-33, A-11: so does a waker that is woken by the drop of the loop, in front of the handles to which it sends; that one
+/// of them was sent to before changes nothing.
+#[test]
+fn wakers_that_send_to_the_loop_meet_one_that_is_gone() {
+    let _watchdog = watchdog();
+    let event_loop = new_loop();
+    let make = || Notifier::wake_only(&event_loop).expect("a notifier can be made");
+    let (awaited, quiet, sent_to) = (make(), make(), make());
+    sent_to.sender().send().expect("it is open");
+    let sends = Arc::new(Sends {
+        remote: event_loop.remote(),
+        senders: [quiet.sender(), sent_to.sender()],
+        refused: AtomicUsize::new(0),
+    });
+    let mut waiting = pin!(awaited.notified());
+    let waker = Waker::from(Arc::clone(&sends));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(event_loop);
+    assert_eq!(sends.refused.load(Ordering::SeqCst), 3);
 }
 
 // ---- what is held elsewhere -------------------------------------------------------------------------------------------
@@ -732,6 +865,13 @@ fn what_is_held_after_the_drop_is_safe_to_use() {
         assert_eq!((timer.due_in(), timer.repeat()), (ZERO, HOUR));
         assert_eq!(misuse(timer.again()), Misuse::LoopGone);
         assert_eq!(misuse(timer.start(ZERO, ZERO, |_| {})), Misuse::LoopGone);
+    }
+    for polled in &held.polls {
+        assert_is_gone(polled);
+        polled.stop();
+        assert_eq!(misuse(polled.start(Interest::READABLE, |_, _| {})), Misuse::LoopGone);
+        assert_eq!(misuse(polled.fileno()), Misuse::LoopGone);
+        assert!(polled.clone().into_fd().is_none());
     }
     assert_is_gone(&held.idle);
     held.idle.stop();

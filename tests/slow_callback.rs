@@ -160,9 +160,11 @@ fn slow_callback_of_any_kind_is_logged() {
     for (kind, warnings) in play_every_kind(&Loop::builder().slow_callback(THRESHOLD), hold_up) {
         let what = match kind {
             "listen" | "read" => "tcp",
+            "datagram" => "udp",
             "connect" | "drained" => kind,
             "queued write" => "write request",
-            "write" | "shutdown" | "close" => "request",
+            "queued send" => "send request",
+            "write" | "send" | "shutdown" | "close" => "request",
             "defer" | "post" => "closure",
             handle => handle,
         };

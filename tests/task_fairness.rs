@@ -5,12 +5,17 @@ mod support;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
-use std::pin::pin;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use luvio::{JoinHandle, Loop, RunMode, Tcp, Timer, await_callback, sleep, yield_now};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use luvio::{
+    JoinHandle, Loop, RunMode, Tcp, Timer, await_callback, sleep, unconstrained, yield_now,
+};
 use support::{
     connected_pair, counting, expect, new_loop, pair_with_data, turns, watchdog, with_built_loop,
     with_loop,
@@ -290,5 +295,142 @@ fn busy_echo_starves_nobody() {
         .expect("a connection can be read");
         event_loop.run().expect("the loop runs");
         assert_eq!(echoed.get(), 2000);
+    });
+}
+
+// ---- other wakers than the task's own --------------------------------------------------------------------------------
+
+/// Makes operations that are ready at once.
+type Make = Box<dyn Fn() -> BoxedOperation>;
+type BoxedOperation = Pin<Box<dyn Future<Output = ()>>>;
+
+fn ready_operations(event_loop: &Loop) -> Vec<(&'static str, Make)> {
+    fn boxed(operation: impl Future<Output = ()> + 'static) -> BoxedOperation {
+        Box::pin(operation)
+    }
+    let unconnected = Tcp::new(event_loop);
+    vec![
+        ("write", Box::new(move || boxed(unconnected.write(b"x").map(drop)))),
+        ("sleep", Box::new(|| boxed(sleep(ZERO)))),
+        (
+            "await_callback",
+            Box::new(|| {
+                let register = |resume: luvio::Resume<()>| assert!(resume.with(()));
+                boxed(await_callback(register).map(drop))
+            }),
+        ),
+        ("yield_now", Box::new(|| boxed(yield_now()))),
+    ]
+}
+
+/// Z-09: an executor that holds the thread inside a task, or inside the future of `block_on`, always gets on, however many
+/// operations it finishes.
+#[test]
+fn executor_that_holds_the_thread_inside_a_task_gets_on() {
+    with_loop(|event_loop| {
+        for (_, operation) in ready_operations(event_loop) {
+            let done = expect(1);
+            event_loop.go(async move {
+                (0..1000).for_each(|_| futures::executor::block_on(operation()));
+                futures::executor::block_on(async {
+                    for _ in 0..1000 {
+                        operation().await;
+                    }
+                });
+                done.hit();
+            });
+        }
+        event_loop.run().expect("the loop runs");
+        let in_root = async {
+            (0..1000).for_each(|_| futures::executor::block_on(sleep(ZERO)));
+        };
+        event_loop.block_on(in_root).expect("the loop runs");
+    });
+}
+
+/// Z-09: what is over is over, also for somebody who asks once, with a waker that nobody hears.
+#[test]
+fn operation_that_is_over_is_ready_for_who_asks_once() {
+    with_loop(|event_loop| {
+        let (tcp, _peer) = pair_with_data(event_loop, b"x");
+        let unconnected = Tcp::new(event_loop);
+        let asks = async {
+            for _ in 0..1000 {
+                assert!(unconnected.write(b"x").now_or_never().is_some());
+                assert!(sleep(ZERO).now_or_never().is_some());
+            }
+            assert!(tcp.read_once().await.expect("it reads").is_some());
+        };
+        event_loop.block_on(asks).expect("the loop runs");
+    });
+}
+
+/// Z-09: a part of a task that has a waker of its own shares in the operations of the task: in a turn it finishes no more of
+/// them, and timers and sockets have their turn.
+#[test]
+fn parts_of_a_task_with_wakers_of_their_own_starve_nobody() {
+    with_loop(|event_loop| {
+        for (name, operation) in ready_operations(event_loop) {
+            for parts in [1, 2, 300] {
+                let turns = turns(event_loop);
+                let (mut in_this_turn, mut most, mut last) = (0, 0, turns.get());
+                let work = async {
+                    let mut running = FuturesUnordered::new();
+                    (0..parts).for_each(|_| running.push(operation()));
+                    for _ in 0..1000 {
+                        running.next().await.expect("there is always one");
+                        running.push(operation());
+                        if last != turns.get() {
+                            (in_this_turn, last) = (0, turns.get());
+                        }
+                        in_this_turn += 1;
+                        most = most.max(in_this_turn);
+                    }
+                };
+                event_loop.block_on(work).expect("the loop runs");
+                // Those who yielded all come back in the next turn.
+                let limit = if name == "yield_now" { parts } else { SHARE };
+                assert!(most <= limit, "{name}, {parts} parts: {most}");
+                assert!(turns.get() > 1, "{name}, {parts} parts");
+                event_loop.walk(|handle| {
+                    if handle.kind() == luvio::Kind::Prepare {
+                        handle.close();
+                    }
+                });
+            }
+        }
+        event_loop.walk(|handle| drop(handle.close()));
+    });
+}
+
+/// Z-09: so does a part that never ends by itself.
+#[test]
+fn long_part_of_a_task_with_a_waker_of_its_own_starves_nobody() {
+    with_loop(|event_loop| {
+        let most = event_loop.block_on(async {
+            let mut running = FuturesUnordered::new();
+            running.push(most_in_a_poll(1000, async || sleep(ZERO).await));
+            running.next().await.expect("there is one")
+        });
+        assert_eq!(most.expect("the loop runs"), SHARE);
+    });
+}
+
+/// Z-09: inside `unconstrained` one poll finishes all that is ready; outside the share is what it was.
+#[test]
+fn unconstrained_future_has_no_share() {
+    with_loop(|event_loop| {
+        let limited = || most_in_a_poll(300, async || sleep(ZERO).await);
+        let free = unconstrained(most_in_a_poll(1000, async || sleep(ZERO).await));
+        let most = event_loop.block_on(async { (limited().await, free.await, limited().await) });
+        assert_eq!(most.expect("the loop runs"), (SHARE, 1000, SHARE));
+        // And after a panic in it, too.
+        let survived = event_loop.block_on(async {
+            let panics = unconstrained(async { panic!("on purpose") as () });
+            let caught = AssertUnwindSafe(panics).catch_unwind().await;
+            assert!(caught.is_err());
+            limited().await
+        });
+        assert_eq!(survived.expect("the loop runs"), SHARE);
     });
 }

@@ -15,7 +15,7 @@ use luvio::{Loop, Misuse, Request, RunMode, Tcp, is_canceled};
 use socket2::SockRef;
 use support::{
     Journal, Wakes, accepted_pair, connected_pair, connecting, expect, fill, listening, misuse,
-    note_reads, ready, refusing_addr, reset, turn, watchdog, with_loop,
+    note_reads, poll, ready, refusing_addr, reset, turn, watchdog, with_loop,
 };
 
 /// Reads all that comes, in a thread of its own, and yields its length.
@@ -729,6 +729,32 @@ fn a_finish_cuts_off_who_awaits_data() {
         event_loop.run().unwrap();
         assert_eq!(received.join().unwrap(), total);
     });
+}
+
+/// SH-24: a read that a finish cut off and that finds out only later does not get in the way of the one that waits by then.
+#[test]
+fn a_read_that_a_finish_cut_off_leaves_later_ones_alone() {
+    for is_polled in [false, true] {
+        with_loop(|event_loop| {
+            let (tcp, mut peer) = connected_pair(event_loop);
+            fill(&tcp);
+            let mut cut_off = tcp.read_once();
+            assert!(poll(&mut cut_off).is_pending());
+            tcp.finish();
+            let wakes = Wakes::new();
+            let mut waiting = tcp.read_once();
+            assert!(wakes.poll(&mut waiting).is_pending());
+            if is_polled {
+                assert!(is_canceled(&ready(cut_off).unwrap_err()));
+            } else {
+                drop(cut_off);
+            }
+            peer.write_all(b"data").unwrap();
+            wakes.wait(event_loop);
+            assert_eq!(ready(waiting).unwrap().as_deref(), Some(&b"data"[..]));
+            tcp.close();
+        });
+    }
 }
 
 /// A finish that a close cuts short ends as cancelled.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use log::info;
-use luvio::{Loop, Signal, Tcp, go, sleep};
+use luvio::{ByteStream, Loop, LoopHandle, Pipe, Signal, Tcp, go, sleep};
 
 /// Ctrl-C, and what a service manager sends.
 const SIGNALS: [i32; 2] = [Signal::INT, Signal::TERM];
@@ -23,29 +23,38 @@ pub fn end_on_signals(event_loop: &Loop) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for the signal. Then every connection ends without losing what is under way; after a while, the slow ones are
-/// closed.
+/// Waits for the signal, then ends.
 async fn end_on(signal: Signal) -> io::Result<()> {
     let signum = signal.delivered().await?;
     info!("{}: ending", Signal::name_of(signum).unwrap_or("a signal"));
     signal.close();
-    let event_loop = signal.event_loop();
+    end(signal.event_loop().clone()).await;
+    Ok(())
+}
+
+/// Every connection ends without losing what is under way; after a while, the slow ones are closed.
+pub async fn end(event_loop: LoopHandle) {
     event_loop.walk(|handle| {
         if let Some(tcp) = handle.as_any().downcast_ref::<Tcp>() {
-            match tcp.is_readable() {
-                true => go(say_goodbye(tcp.clone())),
-                false => drop(tcp.finish()), // the one that listens
-            }
+            end_stream(tcp);
+        } else if let Some(pipe) = handle.as_any().downcast_ref::<Pipe>() {
+            end_stream(pipe);
         }
     });
     sleep(LAST_CHANCE).await;
     event_loop.close_all();
-    Ok(())
+}
+
+fn end_stream(stream: &impl ByteStream) {
+    match stream.is_readable() {
+        true => go(say_goodbye(stream.clone())),
+        false => drop(stream.finish()), // one that listens
+    }
 }
 
 /// Ends a connection. What the client still sends is read and dropped: to close on unread data would be
 /// a reset, which takes back what is under way to it.
-pub async fn say_goodbye(client: Tcp) {
+pub async fn say_goodbye(client: impl ByteStream) {
     let _ = client.shutdown().await; // or that was done before
     // Also ends if the client's own task waits for data: then there is nothing unread.
     while let Ok(Some(())) = client.read_with(|_| ()).await {}

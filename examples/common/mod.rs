@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process;
 
 /// The address in `[PORT] [HOST]`, by default port 7000 of every interface. Ends the program if they are no address.
+#[allow(dead_code)] // some have arguments of their own
 pub fn address_from_args(program: &str) -> SocketAddr {
     // What is no Unicode is no address either.
     let args: Vec<String> =

@@ -58,6 +58,7 @@ impl Default for Limits {
 /// ```
 ///
 /// libuv: `uv_loop_configure`
+#[doc(alias = "uv_loop_configure")]
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     limits: Limits,

@@ -92,11 +92,13 @@ impl Loop {
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::Busy`]), and the loop is dropped.
     ///
     /// libuv: `uv_loop_close`
+    #[doc(alias = "uv_loop_close")]
     pub fn close(self) -> Result<(), CloseError> {
         let inner = &self.handle.inner;
         if inner.is_alive() || !inner.handles.is_empty() || inner.running.get() {
             return Err(CloseError(self));
         }
+        debug_assert_eq!(inner.outside.get(), 0, "nobody is left to wait for the outside");
         Ok(())
     }
 }

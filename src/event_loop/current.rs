@@ -1,17 +1,24 @@
 //! Which loops this thread has, and which of them runs.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::{Rc, Weak};
 
 use super::{LoopHandle, LoopInner};
 
+// What is never dropped can be used as long as the thread lives, in the destructors of other thread-locals too, which may
+// make, run and drop loops. What these two hold is given back with the last loop.
 thread_local! {
     /// The loops that this thread made and that are not gone.
-    static LOOPS: RefCell<Vec<(LoopId, Weak<LoopInner>)>> = const { RefCell::new(Vec::new()) };
+    static LOOPS: ManuallyDrop<RefCell<Loops>> =
+        const { ManuallyDrop::new(RefCell::new(Loops::new())) };
     static NEXT_ID: Cell<u32> = const { Cell::new(0) };
-    /// The running loops of this thread, the innermost last.
-    static RUNNING: RefCell<Vec<LoopHandle>> = const { RefCell::new(Vec::new()) };
+    /// The innermost loop that runs on this thread. Each run knows the one around it.
+    static RUNNING: ManuallyDrop<RefCell<Option<LoopHandle>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
+
+type Loops = Vec<(LoopId, Weak<LoopInner>)>;
 
 /// Names a loop of this thread. Unlike a [`LoopHandle`] it costs nothing to copy and nothing to drop, so that a request
 /// which was over at once costs nothing either.
@@ -28,51 +35,55 @@ impl LoopId {
 
     /// Lets the loop be found by its id.
     pub(crate) fn enroll(self, event_loop: &Rc<LoopInner>) {
-        LOOPS.with_borrow_mut(|loops| loops.push((self, Rc::downgrade(event_loop))));
+        LOOPS.with(|loops| loops.borrow_mut().push((self, Rc::downgrade(event_loop))));
     }
 
     /// The loop is gone.
     pub(crate) fn retire(self) {
-        // A loop may be dropped while the thread ends, when this is gone already.
-        let _ = LOOPS.try_with(|loops| loops.borrow_mut().retain(|&(id, _)| id != self));
+        LOOPS.with(|loops| {
+            let mut loops = loops.borrow_mut();
+            loops.retain(|&(id, _)| id != self);
+            if loops.is_empty() {
+                *loops = Loops::new();
+            }
+        });
     }
 
     /// The loop, unless it is gone.
     pub(crate) fn get(self) -> Option<LoopHandle> {
-        let found = LOOPS.try_with(|loops| {
+        let found = LOOPS.with(|loops| {
             let loops = loops.borrow();
             loops.iter().find(|&&(id, _)| id == self).and_then(|(_, inner)| inner.upgrade())
         });
-        Some(LoopHandle { inner: found.ok().flatten()? })
+        Some(LoopHandle { inner: found? })
     }
 }
 
 /// Makes a loop the current one of this thread until it is dropped.
-pub(crate) struct Current(());
+pub(crate) struct Current {
+    outer: Option<LoopHandle>,
+}
 
 impl Current {
     pub(crate) fn enter(event_loop: &LoopHandle) -> Current {
-        RUNNING.with_borrow_mut(|running| running.push(event_loop.clone()));
-        Current(())
+        Current { outer: RUNNING.with(|running| running.replace(Some(event_loop.clone()))) }
     }
 }
 
 impl Drop for Current {
     fn drop(&mut self) {
-        let left = RUNNING.with_borrow_mut(Vec::pop);
+        let left = RUNNING.with(|running| running.replace(self.outer.take()));
         debug_assert!(left.is_some(), "a loop left that had not entered");
     }
 }
 
 /// The innermost loop that runs on this thread.
 pub(crate) fn current() -> Option<LoopHandle> {
-    // It may be asked for while the thread ends, when this is gone already.
-    RUNNING.try_with(|running| running.borrow().last().cloned()).ok().flatten()
+    RUNNING.with(|running| running.borrow().clone())
 }
 
-/// Runs `f` with the innermost loop that runs on this thread, if there is one.
+/// Runs `f`, nothing of the program, with the innermost loop that runs on this thread, if there is one.
 #[inline]
 pub(crate) fn with_running<R>(f: impl FnOnce(&LoopInner) -> R) -> Option<R> {
-    // A waker may be dropped or used while the thread ends, when this is gone already.
-    RUNNING.try_with(|running| running.borrow().last().map(|last| f(last.inner()))).ok().flatten()
+    RUNNING.with(|running| running.borrow().as_ref().map(|innermost| f(innermost.inner())))
 }

@@ -1,14 +1,14 @@
 //! `LoopHandle`: the loop as constructors, callbacks and tasks see it.
 
 use std::fmt;
-use std::mem;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AliveKind, AliveReason, Job, Key, LoopInner, Pending, Remote};
 use crate::handle::Handle;
+use crate::panics::Panics;
 
 /// A cheap clone of a loop: what constructors take and what callbacks use.
 ///
@@ -26,6 +26,7 @@ impl LoopHandle {
     /// once, without any callback.
     ///
     /// libuv: `uv_stop`
+    #[doc(alias = "uv_stop")]
     pub fn stop(&self) {
         self.inner.stopping.set(!self.inner.gone.get());
     }
@@ -35,6 +36,7 @@ impl LoopHandle {
     /// thread posted.
     ///
     /// libuv: `uv_loop_alive`
+    #[doc(alias = "uv_loop_alive")]
     pub fn is_alive(&self) -> bool {
         !self.is_gone() && self.inner.is_alive()
     }
@@ -43,6 +45,7 @@ impl LoopHandle {
     /// callbacks run, nor between runs unless a timer is started or [`update_time`](LoopHandle::update_time) called.
     ///
     /// libuv: `uv_now`
+    #[doc(alias = "uv_now")]
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.inner.clock.now())
     }
@@ -51,6 +54,7 @@ impl LoopHandle {
     /// [virtual clock](crate::Builder::virtual_clock) stands still.
     ///
     /// libuv: `uv_update_time`
+    #[doc(alias = "uv_update_time")]
     pub fn update_time(&self) {
         self.inner.clock.update();
     }
@@ -63,6 +67,7 @@ impl LoopHandle {
     /// [`is_alive`](LoopHandle::is_alive).
     ///
     /// libuv: `uv_backend_timeout`
+    #[doc(alias = "uv_backend_timeout")]
     pub fn backend_timeout(&self) -> Option<Duration> {
         let inner = &self.inner;
         if !self.is_gone() && inner.may_sleep() && !inner.mailbox.has_posts() {
@@ -76,6 +81,8 @@ impl LoopHandle {
     /// callback a handle is gone already. `visit` may close any handle and make new ones, which are not visited.
     ///
     /// libuv: `uv_walk`
+    #[doc(alias = "uv_walk")]
+    #[doc(alias = "uv_print_all_handles")]
     pub fn walk(&self, mut visit: impl FnMut(&dyn Handle)) {
         for object in self.inner.handles.snapshot() {
             // One that a visit before this one closed is still shown: it is not completely closed.
@@ -91,22 +98,15 @@ impl LoopHandle {
     /// [`connections`](crate::Tcp::connections) first, and calls this when it has waited long enough.
     ///
     /// libuv: `uv_walk` with `uv_close`
+    #[doc(alias = "uv_walk")]
+    #[doc(alias = "uv_close")]
     pub fn close_all(&self) {
-        let mut first_panic = None;
+        // A foreign waker may panic in it. The others are still to be closed.
+        let mut panics = Panics::default();
         self.walk(|handle| {
-            // A foreign waker may panic in it. The others are still to be closed.
-            let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handle.close()))) else {
-                return;
-            };
-            match first_panic {
-                None => first_panic = Some(panic),
-                // Its drop could panic in turn.
-                Some(_) => mem::forget(panic),
-            }
+            panics.catch(|| drop(handle.close()));
         });
-        if let Some(panic) = first_panic {
-            resume_unwind(panic);
-        }
+        panics.go_on();
     }
 
     /// Calls `f` once in the next pending pass: after the I/O callbacks of this turn, or at the beginning of the next
@@ -146,6 +146,7 @@ impl LoopHandle {
     /// ```
     ///
     /// libuv: `uv_print_active_handles`
+    #[doc(alias = "uv_print_active_handles")]
     pub fn alive_because(&self) -> Vec<AliveReason> {
         let inner = &self.inner;
         let mut reasons = Vec::new();

@@ -50,6 +50,8 @@ pub(crate) struct Mailbox {
     filled: AtomicBool,
     /// Closures posted and not yet taken: each keeps the loop alive.
     posts: AtomicUsize,
+    /// True once the loop is gone. Set before `mail` is taken.
+    closed: AtomicBool,
     /// `None` once the loop is gone.
     mail: Mutex<Option<Mail>>,
 }
@@ -61,6 +63,7 @@ impl Mailbox {
             awake: AtomicBool::new(false),
             filled: AtomicBool::new(false),
             posts: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
             mail: Mutex::new(Some(Mail::default())),
         }
     }
@@ -88,14 +91,16 @@ impl Mailbox {
 
     /// True if the loop is gone.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().is_none()
+        self.closed.load(Ordering::SeqCst)
     }
 
     fn wake(&self) {
         // A read-modify-write, so that whatever was left before it is visible to the loop if it was awake.
         if !self.awake.swap(true, Ordering::SeqCst) {
             let waker = self.waker.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Err(err)) = waker.as_ref().map(mio::Waker::wake) {
+            let woken = waker.as_ref().map(mio::Waker::wake);
+            drop(waker);
+            if let Some(Err(err)) = woken {
                 // Try again with the next item, instead of never.
                 self.awake.store(false, Ordering::SeqCst);
                 error!("the loop could not be woken from another thread: {err}");
@@ -160,6 +165,7 @@ impl Mailbox {
 
     /// The loop is gone: nothing is taken any more. What lies here is handed out, to be dropped without the lock.
     pub(crate) fn close(&self) -> Option<Vec<Item>> {
+        self.closed.store(true, Ordering::SeqCst);
         self.filled.store(false, Ordering::SeqCst);
         self.posts.store(0, Ordering::SeqCst);
         self.waker.write().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,4 +1,26 @@
 //! What the loop knows of the things that live on it: small traits, so that it depends on none of their kinds.
+//!
+//! # Where the program's code runs
+//!
+//! The program's code is not only callbacks and polls of futures. It also runs
+//!
+//! - in destructors: of a closure, when it is replaced, cleared or discarded, and when the last `Rc` of its handle goes; of
+//!   a future or its output; of the payload of a panic;
+//! - in a waker that is not the loop's: in its clone, its wake, and its drop, `Cell::set` over one included;
+//! - in the logger, and in what `{}` formats for it.
+//!
+//! There it may panic, use the same handle, run another loop, or drop the last clone of anything. So, in such a place:
+//!
+//! 1. *The state is whole before.* Set the flags, count, and take out of the lists first; run the program's code last. No
+//!    guard of a `RefCell` is held, no [`Rare`](crate::handle::Rare) is on loan.
+//! 2. *Look again after.* What was true before may not be: after the clone of a waker, look whether what it waits for has
+//!    come (`set_waker`, `Ticket::poll`), or leave a mark that whoever wakes takes away (`WaitingTask`, `Waiters`).
+//! 3. *One that panics does not cost the others theirs.* A list of the loop's own is emptied one by one, so that the next run
+//!    goes on with the rest; one that has left its place, or must be done with in one go, is run through
+//!    [`Panics`](crate::panics::Panics). Nothing of the program's is dropped while the stack unwinds, as far as that can be
+//!    helped: a second panic would end the process.
+//!
+//! `tests/foreign_code.rs` goes through all of these places.
 
 use std::rc::Rc;
 
@@ -57,6 +79,12 @@ impl Readiness {
 /// A handle, as the loop sees it. Methods that a kind has no use for do nothing.
 pub(crate) trait Object: 'static {
     /// The poll had an event for this handle.
+    #[inline]
+    fn polled(self: Rc<Self>, event: &mio::event::Event) {
+        self.ready(Readiness::of(event));
+    }
+
+    /// What streams want to know of such an event.
     fn ready(self: Rc<Self>, _readiness: Readiness) {}
 
     /// The handle asked for another go in this turn (see `LoopInner::resume_next_turn`).
@@ -79,7 +107,8 @@ pub(crate) trait Object: 'static {
         self.core().is_active()
     }
 
-    /// Called when close is: gives the descriptor back and stops everything. Calls no callback but may wake tasks.
+    /// Called when close is: gives the descriptor back and stops everything. Calls no callback but may wake tasks. Called
+    /// again after a panic when the loop is dropped, it goes on behind it, as do the other two of that time.
     fn release(&self);
 
     /// In the closing phase: calls back the next request that close cut short. False if none is left.

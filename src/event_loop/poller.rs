@@ -2,8 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
+
+use mio::unix::SourceFd;
 
 use super::mailbox::Mailbox;
 use super::registry::NO_SOCKET;
@@ -113,12 +116,31 @@ impl Poller {
         }
     }
 
+    /// An error if the system cannot poll this descriptor.
+    pub(crate) fn try_source(&self, fd: RawFd) -> io::Result<()> {
+        self.with_registry(|registry| {
+            registry.register(&mut SourceFd(&fd), NO_SOCKET, mio::Interest::READABLE)?;
+            registry.deregister(&mut SourceFd(&fd))
+        })
+    }
+
     /// Gives the selector and its descriptors back to the system.
     pub(crate) fn close(&self) {
         self.poll.take();
         self.batch.take();
         self.unfinished.set(false);
     }
+}
+
+/// True if there is something to read beside urgent data, of which mio says that it is readable, too. Asks a selector that
+/// was not told of urgent data.
+#[cold]
+pub(crate) fn has_normal_data(fd: RawFd) -> io::Result<bool> {
+    let mut poll = mio::Poll::new()?;
+    let mut events = mio::Events::with_capacity(1);
+    poll.registry().register(&mut SourceFd(&fd), NO_SOCKET, mio::Interest::READABLE)?;
+    poll.poll(&mut events, Some(Duration::ZERO))?;
+    Ok(!events.is_empty())
 }
 
 /// Puts the batch back when its delivery ends, by unwinding too.

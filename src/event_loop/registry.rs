@@ -141,6 +141,11 @@ impl Registry {
         Ok(())
     }
 
+    /// The token of the socket that the handle with this key registered last.
+    pub(crate) fn token(&self, key: Key) -> mio::Token {
+        self.entries.borrow().get(key).map_or(NO_SOCKET, |entry| entry.token)
+    }
+
     fn new_token(&self, key: Key) -> mio::Token {
         let mut entries = self.entries.borrow_mut();
         let registration = entries.next_registration;

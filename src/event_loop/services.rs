@@ -30,6 +30,24 @@ impl LoopInner {
         })
     }
 
+    /// Changes what the registered socket of the handle with this key is polled for, and has the next poll tell what is so,
+    /// whatever it has told already. Events that were fetched before still reach the handle.
+    pub(crate) fn reregister(
+        &self,
+        key: Key,
+        socket: &mut impl mio::event::Source,
+        interest: mio::Interest,
+    ) -> io::Result<()> {
+        let token = self.handles.token(key);
+        self.poller.with_registry(|registry| match registry.reregister(socket, token, interest) {
+            // mio's poll(2) selector forgets by itself whatever has hung up.
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                registry.register(socket, token, interest)
+            }
+            done => done,
+        })
+    }
+
     /// The time from which a timer counts that is started now: the cached one, which is old if no run looks after it.
     #[inline]
     pub(crate) fn time_of_start(&self) -> Nanos {
@@ -109,7 +127,29 @@ impl LoopInner {
         Some(buffer)
     }
 
+    /// The buffer that datagrams are received into, likewise: the same if no datagram fills it, otherwise one of its own
+    /// with a byte to spare, by which a datagram is known that is longer than one read may be.
+    #[cfg(feature = "udp")]
+    #[inline]
+    pub(crate) fn lend_datagram_buffer(&self) -> Option<RefMut<'_, Box<[u8]>>> {
+        if self.limits.read_chunk > LONGEST_DATAGRAM {
+            return self.lend_buffer();
+        }
+        let mut buffer = self.short_buffer.try_borrow_mut().ok()?;
+        if buffer.is_empty() {
+            *buffer = self.new_datagram_buffer();
+        }
+        Some(buffer)
+    }
+
     /// Another buffer of its size.
+    #[cfg(feature = "udp")]
+    #[cold]
+    pub(crate) fn new_datagram_buffer(&self) -> Box<[u8]> {
+        vec![0; self.limits.read_chunk.min(LONGEST_DATAGRAM) + 1].into_boxed_slice()
+    }
+
+    /// Another buffer for reads.
     #[cold]
     pub(crate) fn new_buffer(&self) -> Box<[u8]> {
         vec![0; self.limits.read_chunk].into_boxed_slice()
@@ -123,8 +163,7 @@ impl LoopInner {
         whose: impl FnOnce() -> (D, &'static Location<'static>),
         callback: impl FnOnce() -> R,
     ) -> R {
-        self.clock.mark_used();
-        let start = self.limits.slow_callback.map(|_| now());
+        let start = self.begin_watch();
         let result = callback();
         if let Some(start) = start {
             let (what, place) = whose();
@@ -133,14 +172,32 @@ impl LoopInner {
         result
     }
 
+    /// The program's code is about to run: when, if whoever runs it has to [look](LoopInner::complain_if_slow) at how long
+    /// that takes.
+    #[inline]
+    pub(crate) fn begin_watch(&self) -> Option<Instant> {
+        self.clock.mark_used();
+        self.limits.slow_callback.map(|_| now())
+    }
+
+    /// May run the logger, and so whatever the program does there.
     #[cold]
-    fn complain_if_slow(&self, start: Instant, what: impl fmt::Display, place: &Location<'_>) {
+    pub(crate) fn complain_if_slow(
+        &self,
+        start: Instant,
+        what: impl fmt::Display,
+        place: &Location<'_>,
+    ) {
         let taken = start.elapsed();
         if self.limits.slow_callback.is_some_and(|threshold| taken > threshold) {
             warn!("the callback of the {what} made at {place} held the loop for {taken:?}");
         }
     }
 }
+
+/// UDP has 16 bits for the length.
+#[cfg(feature = "udp")]
+const LONGEST_DATAGRAM: usize = 65_535;
 
 /// Out of the way of loops that do not ask for it.
 #[cold]

@@ -7,11 +7,15 @@ use std::rc::Rc;
 use super::{Core, Kind, Slot, impl_handle};
 use crate::event_loop::{AliveReason, HookKey, HookList, LoopHandle, Object, Runnable};
 
-/// The three kinds differ in nothing but their name, their list and their text.
+/// The three kinds differ in nothing but their name, their list and their text. The attributes at the end are those of
+/// `new`, `start` and `stop`: an alias has to be a literal.
 macro_rules! hook {
     (
         $(#[$docs:meta])*
-        $hook:ident, $inner:ident, $list:ident, $word:literal
+        $hook:ident, $inner:ident, $list:ident, $word:literal,
+        #[$new:meta]
+        #[$start:meta]
+        #[$stop:meta]
     ) => {
         $(#[$docs])*
         ///
@@ -32,6 +36,7 @@ macro_rules! hook {
         impl $hook {
             /// A handle that does nothing yet.
             #[doc = concat!("\n\nlibuv: `uv_", $word, "_init`")]
+            #[$new]
             #[track_caller]
             pub fn new(event_loop: &LoopHandle) -> $hook {
                 let hook = Rc::new($inner {
@@ -49,6 +54,7 @@ macro_rules! hook {
             /// # Errors
             /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the handle is closing or its loop is gone.
             #[doc = concat!("\n\nlibuv: `uv_", $word, "_start`")]
+            #[$start]
             pub fn start(&self, cb: impl FnMut(&$hook) + 'static) -> io::Result<()> {
                 self.0.core.check_open()?;
                 if self.0.listed.get().is_none() {
@@ -62,6 +68,7 @@ macro_rules! hook {
 
             /// Stops the calls and drops the callback. Does nothing if the handle is not active.
             #[doc = concat!("\n\nlibuv: `uv_", $word, "_stop`")]
+            #[$stop]
             pub fn stop(&self) {
                 self.0.leave();
                 self.0.callback.clear();
@@ -116,15 +123,27 @@ macro_rules! hook {
 
 hook! {
     /// Calls back at the beginning of every turn. While one is active, the loop does not sleep.
-    Idle, IdleInner, idle, "idle"
+    #[doc(alias = "uv_idle_t")]
+    Idle, IdleInner, idle, "idle",
+    #[doc(alias = "uv_idle_init")]
+    #[doc(alias = "uv_idle_start")]
+    #[doc(alias = "uv_idle_stop")]
 }
 
 hook! {
     /// Calls back right before the loop polls for I/O.
-    Prepare, PrepareInner, prepare, "prepare"
+    #[doc(alias = "uv_prepare_t")]
+    Prepare, PrepareInner, prepare, "prepare",
+    #[doc(alias = "uv_prepare_init")]
+    #[doc(alias = "uv_prepare_start")]
+    #[doc(alias = "uv_prepare_stop")]
 }
 
 hook! {
     /// Calls back right after the I/O callbacks of a turn and what they brought about.
-    Check, CheckInner, check, "check"
+    #[doc(alias = "uv_check_t")]
+    Check, CheckInner, check, "check",
+    #[doc(alias = "uv_check_init")]
+    #[doc(alias = "uv_check_start")]
+    #[doc(alias = "uv_check_stop")]
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use super::{Core, Kind, Place, Slot, Waiters, impl_handle};
 use crate::error::{Canceled, Misuse};
 use crate::event_loop::{AliveReason, Item, Key, LoopHandle, Mailbox, Object, may_go_on};
+use crate::panics::Panics;
 
 /// Calls back on the loop's thread when a [`NotifierSender`], in whatever thread, says so.
 ///
@@ -34,6 +35,7 @@ use crate::event_loop::{AliveReason, Item, Key, LoopHandle, Mailbox, Object, may
 /// ```
 ///
 /// libuv: `uv_async_t`
+#[doc(alias = "uv_async_t")]
 #[derive(Clone)]
 pub struct Notifier(Rc<NotifierInner>);
 
@@ -41,7 +43,7 @@ struct NotifierInner {
     core: Core,
     callback: Slot<dyn FnMut(&Notifier)>,
     has_callback: bool,
-    /// A send has come for which no task has waited yet.
+    /// A send has come while no task waited for one.
     arrived: Cell<bool>,
     waiters: Waiters,
     line: Arc<Line>,
@@ -60,9 +62,11 @@ impl Notifier {
     /// A notifier that calls `cb`, active at once.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::LoopGone`]) if the loop is gone.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) ([`Misuse::LoopGone`]) if the loop is gone: this starts the handle, too,
+    /// and so fails where the `start` of another kind would.
     ///
     /// libuv: `uv_async_init`
+    #[doc(alias = "uv_async_init")]
     #[track_caller]
     pub fn new(
         event_loop: &LoopHandle,
@@ -74,12 +78,13 @@ impl Notifier {
     }
 
     /// A notifier without a callback: a send wakes the loop, which goes through one turn, and the
-    /// task that waits in [`notified`](Notifier::notified).
+    /// task that has waited longest in [`notified`](Notifier::notified).
     ///
     /// # Errors
     /// As [`new`](Notifier::new).
     ///
     /// libuv: `uv_async_init` without a callback
+    #[doc(alias = "uv_async_init")]
     #[track_caller]
     pub fn wake_only(event_loop: &LoopHandle) -> io::Result<Notifier> {
         Notifier::make(event_loop, false)
@@ -120,24 +125,41 @@ impl Notifier {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let inner = self.event_loop().inner();
-        match self.core().check_open() {
-            Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
-            open => open?,
+        if self.core().is_closing() {
+            return Poll::Ready(Err(Canceled.into()));
         }
         if self.0.has_callback {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }
-        if self.0.arrived.get() && may_go_on(context) {
-            self.0.arrived.set(false);
-            self.stop_waiting(place);
-            return Poll::Ready(Ok(()));
+        if !self.0.waiters.has_turn(place) && !self.0.arrived.get() {
+            self.0.waiters.wait(inner, place, context);
+            return Poll::Pending;
         }
-        self.0.waiters.wait(inner, place, context);
-        Poll::Pending
+        if !may_go_on(context) {
+            return Poll::Pending;
+        }
+        if !self.0.waiters.leave(inner, place) {
+            self.0.arrived.set(false);
+        }
+        Poll::Ready(Ok(()))
     }
 
+    /// A future of `notified` is gone.
     pub(crate) fn stop_waiting(&self, place: &mut Place) {
-        self.0.waiters.leave(self.event_loop().inner(), place);
+        if self.0.waiters.leave(self.event_loop().inner(), place) {
+            self.0.arrive();
+        }
+    }
+}
+
+impl NotifierInner {
+    /// A send is for the task that has waited longest, or else for the next one that waits.
+    fn arrive(&self) {
+        let mut panics = Panics::default();
+        if !self.waiters.wake_next(self.core.event_loop().inner(), &mut panics) {
+            self.arrived.set(true);
+        }
+        panics.go_on();
     }
 }
 
@@ -150,9 +172,7 @@ impl Object for NotifierInner {
         // what the senders wrote before they sent.
         self.line.pending.swap(false, Ordering::SeqCst);
         if !self.has_callback {
-            self.arrived.set(true);
-            self.waiters.wake_all(self.core.event_loop().inner());
-            return;
+            return self.arrive();
         }
         let notifier = Notifier(self);
         if let Some(mut callback) = notifier.0.callback.lend() {
@@ -201,17 +221,19 @@ impl NotifierSender {
     /// ([`Misuse::LoopGone`]).
     ///
     /// libuv: `uv_async_send`
+    #[doc(alias = "uv_async_send")]
     pub fn send(&self) -> io::Result<()> {
         // A read-modify-write even when one is pending: a plain load first could miss that the callback has begun, and
         // what was written before this send would then be seen by no callback at all.
-        if self.line.pending.swap(true, Ordering::SeqCst)
-            && !self.line.closed.load(Ordering::SeqCst)
-        {
-            return Ok(());
+        let is_pending = self.line.pending.swap(true, Ordering::SeqCst);
+        if self.mailbox.is_closed() {
+            return Err(Misuse::LoopGone.into());
         }
         if self.line.closed.load(Ordering::SeqCst) {
-            let is_gone = self.mailbox.is_closed();
-            return Err(if is_gone { Misuse::LoopGone } else { Misuse::Closing }.into());
+            return Err(Misuse::Closing.into());
+        }
+        if is_pending {
+            return Ok(());
         }
         self.mailbox.send(Item::Notify(self.key)).map_err(|_| Misuse::LoopGone.into())
     }

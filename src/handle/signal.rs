@@ -54,6 +54,7 @@ const DELIVERIES_PER_TURN: u32 = 128;
 /// ```
 ///
 /// libuv: `uv_signal_t`
+#[doc(alias = "uv_signal_t")]
 #[derive(Clone)]
 pub struct Signal(Rc<SignalInner>);
 
@@ -79,6 +80,7 @@ impl Signal {
     /// A handle that watches nothing yet.
     ///
     /// libuv: `uv_signal_init`
+    #[doc(alias = "uv_signal_init")]
     #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Signal {
         let signal = Rc::new(SignalInner {
@@ -105,6 +107,7 @@ impl Signal {
     /// when it has no descriptors left.
     ///
     /// libuv: `uv_signal_start`
+    #[doc(alias = "uv_signal_start")]
     pub fn start(&self, signum: i32, cb: impl FnMut(&Signal, i32) + 'static) -> io::Result<()> {
         self.start_with(signum, false, Some(Box::new(cb)))
     }
@@ -115,6 +118,7 @@ impl Signal {
     /// As [`start`](Signal::start).
     ///
     /// libuv: `uv_signal_start_oneshot`
+    #[doc(alias = "uv_signal_start_oneshot")]
     pub fn start_oneshot(
         &self,
         signum: i32,
@@ -137,6 +141,7 @@ impl Signal {
     /// Stops the calls. What was caught but not reported yet is dropped. Does nothing if the handle is not active.
     ///
     /// libuv: `uv_signal_stop`
+    #[doc(alias = "uv_signal_stop")]
     pub fn stop(&self) {
         self.0.stop();
         self.0.callback.clear();
@@ -180,10 +185,9 @@ impl Signal {
     ) -> Poll<io::Result<i32>> {
         let inner = self.event_loop().inner();
         let has_stopped = self.core().is_closing() || self.signum().is_none();
-        if has_stopped && place.take().is_some() {
+        if self.core().is_closing() || has_stopped && place.take().is_some() {
             return Poll::Ready(Err(Canceled.into()));
         }
-        self.core().check_open()?;
         if self.0.has_callback.get() {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }

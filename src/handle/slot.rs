@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use crate::panics::Panics;
+
 /// Holds a boxed callback, `F` being a `dyn FnMut` type.
 pub(crate) struct Slot<F: ?Sized> {
     /// Borrowed while the callback runs.
@@ -49,6 +51,14 @@ impl<F: ?Sized> Slot<F> {
         let callback = self.callback.try_borrow_mut().ok()?;
         let callback = RefMut::filter_map(callback, Option::as_deref_mut).ok()?;
         Some(Lent { callback, _end: EndOfLoan(self) })
+    }
+
+    #[cold]
+    fn change_after_loan(&self, next: Next<F>) {
+        // The callback may have panicked, and what it captured may do so, too.
+        let mut panics = Panics::default();
+        panics.catch(|| self.change(next.0));
+        panics.go_on();
     }
 
     fn change(&self, callback: Option<Box<F>>) {
@@ -99,7 +109,7 @@ impl<F: ?Sized> Drop for EndOfLoan<'_, F> {
     #[inline]
     fn drop(&mut self) {
         if let Some(next) = self.0.next.take() {
-            self.0.change(next.0);
+            self.0.change_after_loan(*next);
         }
     }
 }
@@ -173,6 +183,26 @@ mod tests {
         }));
         assert!(catch_unwind(AssertUnwindSafe(|| call(&probe))).is_err());
         assert!(call(&probe));
+    }
+
+    #[test]
+    fn a_callback_that_clears_itself_may_panic_and_panic_again_in_its_drop() {
+        struct PanicsInDrop;
+        impl Drop for PanicsInDrop {
+            fn drop(&mut self) {
+                panic!("in the drop");
+            }
+        }
+        let probe = Probe(Slot::empty());
+        let captured = PanicsInDrop;
+        probe.0.set(Box::new(move |probe| {
+            let _ = &captured;
+            probe.0.clear();
+            panic!("in the call");
+        }));
+        let called = catch_unwind(AssertUnwindSafe(|| call(&probe)));
+        assert_eq!(called.unwrap_err().downcast_ref(), Some(&"in the call"));
+        assert!(!call(&probe));
     }
 
     #[test]

@@ -67,6 +67,7 @@ use crate::stream::{Stream, StreamHandle, impl_stream};
 /// clone is dropped.
 ///
 /// libuv: `uv_tcp_t`
+#[doc(alias = "uv_tcp_t")]
 #[derive(Clone)]
 pub struct Tcp(Rc<StreamSocket<Tcp>>);
 
@@ -151,7 +152,7 @@ impl SocketHandle for Tcp {
         listening.accept()
     }
 
-    fn into_listening(socket: Socket) -> TcpListener {
+    fn make_listening(&self, socket: Socket) -> TcpListener {
         TcpListener::from_std(socket.into())
     }
 

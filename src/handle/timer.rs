@@ -40,6 +40,7 @@ use crate::event_loop::{
 /// ```
 ///
 /// libuv: `uv_timer_t`
+#[doc(alias = "uv_timer_t")]
 #[derive(Clone)]
 pub struct Timer(Rc<TimerInner>);
 
@@ -58,6 +59,7 @@ impl Timer {
     /// A timer that does nothing yet.
     ///
     /// libuv: `uv_timer_init`
+    #[doc(alias = "uv_timer_init")]
     #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Timer {
         let timer = Rc::new(TimerInner {
@@ -102,6 +104,7 @@ impl Timer {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the timer is closing or its loop is gone.
     ///
     /// libuv: `uv_timer_start`
+    #[doc(alias = "uv_timer_start")]
     pub fn start(
         &self,
         timeout: Duration,
@@ -119,6 +122,7 @@ impl Timer {
     /// Stops the timer. It keeps its callback, for [`again`](Timer::again). Does nothing if it is not running.
     ///
     /// libuv: `uv_timer_stop`
+    #[doc(alias = "uv_timer_stop")]
     pub fn stop(&self) {
         self.0.disarm();
     }
@@ -130,6 +134,7 @@ impl Timer {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the timer was never started, is closing, or its loop is gone.
     ///
     /// libuv: `uv_timer_again`
+    #[doc(alias = "uv_timer_again")]
     pub fn again(&self) -> io::Result<()> {
         self.0.core.check_open()?;
         if !self.0.was_started.get() {
@@ -145,6 +150,7 @@ impl Timer {
     /// Sets the repeat value for the next time that the timer is armed. What it is waiting for already stays.
     ///
     /// libuv: `uv_timer_set_repeat`
+    #[doc(alias = "uv_timer_set_repeat")]
     pub fn set_repeat(&self, repeat: Duration) {
         self.0.repeat.set(saturating_nanos(repeat));
     }
@@ -152,6 +158,7 @@ impl Timer {
     /// The repeat value; zero is once.
     ///
     /// libuv: `uv_timer_get_repeat`
+    #[doc(alias = "uv_timer_get_repeat")]
     pub fn repeat(&self) -> Duration {
         duration_of(self.0.repeat.get())
     }
@@ -160,6 +167,7 @@ impl Timer {
     /// stopped, the time that would be left.
     ///
     /// libuv: `uv_timer_get_due_in`
+    #[doc(alias = "uv_timer_get_due_in")]
     pub fn due_in(&self) -> Duration {
         match self.event_loop().is_gone() {
             true => Duration::ZERO,

@@ -80,6 +80,7 @@ macro_rules! impl_socket {
             /// handle; [`AddrInUse`](std::io::ErrorKind::AddrInUse) and others from the system.
             ///
             /// libuv: `uv_listen`
+            #[doc(alias = "uv_listen")]
             pub fn listen(
                 &self,
                 backlog: u32,
@@ -108,6 +109,7 @@ macro_rules! impl_socket {
             /// ([`Misuse::NotListening`](crate::Misuse::NotListening)) or closing; what the system says.
             ///
             /// libuv: `uv_accept`
+            #[doc(alias = "uv_accept")]
             #[track_caller]
             pub fn accept(&self) -> std::io::Result<$handle> {
                 Ok(self.accept_with_addr()?.0)
@@ -122,6 +124,8 @@ macro_rules! impl_socket {
             /// As [`accept`](Self::accept).
             ///
             /// libuv: `uv_accept` and `uv_tcp_getpeername`
+            #[doc(alias = "uv_accept")]
+            #[doc(alias = "uv_tcp_getpeername")]
             #[track_caller]
             pub fn accept_with_addr(&self) -> std::io::Result<($handle, $addr)> {
                 crate::socket::accept(self, std::panic::Location::caller())
@@ -155,7 +159,7 @@ macro_rules! impl_socket {
                 crate::socket::connections(self)
             }
 
-            /// Waits for the next connection.
+            /// Waits for the next connection. If several tasks wait, each connection is for the one that has waited longest.
             ///
             /// A handle that is bound but not listening starts to listen, with a backlog of 128;
             /// [`listen_only`](Self::listen_only) before it says when and how long. When descriptors run out, waiting clients are
@@ -171,7 +175,8 @@ macro_rules! impl_socket {
             /// system says of a broken listener.
             ///
             /// # Cancel safety
-            /// Dropping the future loses no connection.
+            /// Dropping the future loses no connection: the next task that waits gets it. (One that is kept, but not polled any
+            /// more, keeps the others from the connection that it was woken for, until the next one comes.)
             #[track_caller]
             pub fn accept_next(&self) -> crate::AcceptNext<'_, $handle> {
                 crate::AcceptNext::new(self)
@@ -210,6 +215,7 @@ macro_rules! impl_socket {
             /// [`NotConnected`](std::io::ErrorKind::NotConnected) ([`Misuse::NoSocket`](crate::Misuse::NoSocket)) before there is a socket and after close.
             ///
             /// libuv: `uv_fileno`
+            #[doc(alias = "uv_fileno")]
             pub fn fileno(&self) -> std::io::Result<std::os::fd::RawFd> {
                 self.with_fd(|fd| std::os::fd::AsRawFd::as_raw_fd(&fd))
             }
@@ -234,6 +240,7 @@ macro_rules! impl_socket {
             /// [`NotConnected`](std::io::ErrorKind::NotConnected) ([`Misuse::NoSocket`](crate::Misuse::NoSocket)) without a socket.
             ///
             /// libuv: `uv_send_buffer_size`
+            #[doc(alias = "uv_send_buffer_size")]
             pub fn send_buffer_size(&self) -> std::io::Result<usize> {
                 self.0.with_any_socket(|socket| socket.send_buffer_size())?
             }
@@ -245,6 +252,7 @@ macro_rules! impl_socket {
             /// [`NotConnected`](std::io::ErrorKind::NotConnected) ([`Misuse::NoSocket`](crate::Misuse::NoSocket)) without a socket; [`Misuse::Closing`](crate::Misuse::Closing).
             ///
             /// libuv: `uv_send_buffer_size`
+            #[doc(alias = "uv_send_buffer_size")]
             pub fn set_send_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
                 self.core().check_open()?;
                 self.0.with_any_socket(|socket| {
@@ -259,6 +267,7 @@ macro_rules! impl_socket {
             /// [`NotConnected`](std::io::ErrorKind::NotConnected) ([`Misuse::NoSocket`](crate::Misuse::NoSocket)) without a socket.
             ///
             /// libuv: `uv_recv_buffer_size`
+            #[doc(alias = "uv_recv_buffer_size")]
             pub fn recv_buffer_size(&self) -> std::io::Result<usize> {
                 self.0.with_any_socket(|socket| socket.recv_buffer_size())?
             }
@@ -270,6 +279,7 @@ macro_rules! impl_socket {
             /// As [`set_send_buffer_size`](Self::set_send_buffer_size).
             ///
             /// libuv: `uv_recv_buffer_size`
+            #[doc(alias = "uv_recv_buffer_size")]
             pub fn set_recv_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
                 self.core().check_open()?;
                 self.0.with_any_socket(|socket| {

@@ -15,6 +15,7 @@ use crate::event_loop::{
     Expire, LoopInner, Nanos, Object, TimerKey, is_out_of_descriptors, may_go_on,
 };
 use crate::handle::{Core, Place, Slot, Waiters};
+use crate::panics::Panics;
 
 pub(super) type Callback<H> = dyn FnMut(&H, io::Result<()>);
 
@@ -85,14 +86,14 @@ impl<H: SocketHandle> Listener<H> {
     /// The poll saw a connection.
     pub(super) fn ready(&self, handle: &H) {
         self.readable.set(true);
-        self.waiters.wake_all(loop_of(handle));
+        self.wake_next(handle);
         self.pass(handle);
     }
 
     /// The next go after the budget ran out, a late accept, or a rest.
     pub(super) fn resume(&self, handle: &H) {
         self.busy.set(false);
-        self.waiters.wake_all(loop_of(handle));
+        self.wake_next(handle);
         self.pass(handle);
     }
 
@@ -157,13 +158,15 @@ impl<H: SocketHandle> Listener<H> {
         if self.has_callback {
             return Poll::Ready(Err(Misuse::HasCallback.into()));
         }
-        while self.readable.get() && self.resting_is_over() {
+        // Nobody overtakes those who wait.
+        let may_try = self.waiters.has_turn(place) || self.waiters.is_empty();
+        while may_try && self.has_work() {
             if !may_go_on(context) {
                 return Poll::Pending;
             }
             match self.attempt(handle) {
                 Attempt::Accepted(connection) => {
-                    self.leave(handle, place);
+                    self.finish(handle, place);
                     return Poll::Ready(Ok(connection));
                 }
                 Attempt::Empty | Attempt::Skipped => {}
@@ -177,7 +180,7 @@ impl<H: SocketHandle> Listener<H> {
                 }
                 Attempt::Stuck(err) if !is_of_the_listener(&err) => self.rest(handle, &err),
                 Attempt::Stuck(err) => {
-                    self.leave(handle, place);
+                    self.finish(handle, place);
                     return Poll::Ready(Err(err));
                 }
             }
@@ -186,9 +189,36 @@ impl<H: SocketHandle> Listener<H> {
         Poll::Pending
     }
 
-    /// A future of `accept_next` is done or dropped.
+    /// A future of `accept_next` is dropped. If it was its turn, the next one has it.
     pub(super) fn leave(&self, handle: &H, place: &mut Place) {
+        if self.waiters.leave(loop_of(handle), place) {
+            self.wake_next(handle);
+        }
+    }
+
+    /// A future of `accept_next` is done. What else may be waiting is for the next one, whose waker must not take from this one
+    /// what it is about to return.
+    fn finish(&self, handle: &H, place: &mut Place) {
         self.waiters.leave(loop_of(handle), place);
+        self.try_next(handle).give_up();
+    }
+
+    fn wake_next(&self, handle: &H) {
+        self.try_next(handle).go_on();
+    }
+
+    /// Connections may be waiting: the task that has waited longest has a try. It sees to the next one.
+    fn try_next(&self, handle: &H) -> Panics {
+        let mut panics = Panics::default();
+        if self.has_work() {
+            self.waiters.wake_next(loop_of(handle), &mut panics);
+        }
+        panics
+    }
+
+    /// True if an attempt to accept may find something.
+    fn has_work(&self) -> bool {
+        self.readable.get() && self.resting_is_over()
     }
 
     pub(super) fn describe(&self) -> String {
@@ -239,10 +269,7 @@ impl<H: SocketHandle> Listener<H> {
 
     /// True if connections may be waiting, and the last one announced was accepted.
     fn may_announce(&self) -> bool {
-        !self.has_announced()
-            && self.readable.get()
-            && self.resting_is_over()
-            && self.socket.borrow().is_some()
+        !self.has_announced() && self.has_work() && self.socket.borrow().is_some()
     }
 
     fn has_announced(&self) -> bool {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::listener::{Callback, Listener};
 use super::{Accepted, SocketHandle, StreamSocket};
-use crate::error::{Canceled, Misuse};
+use crate::error::{Canceled, Misuse, Refused};
 use crate::handle::{Handle, Place};
 
 /// The backlog of a listener that `accept_next` starts.
@@ -41,7 +41,7 @@ pub(crate) fn listen<H: SocketHandle>(
     let Some(fresh) = socket.take_fresh()? else {
         return Err(Misuse::NoSocket.into());
     };
-    let mut listening = H::into_listening(fresh);
+    let mut listening = handle.make_listening(fresh);
     let inner = core.event_loop().inner();
     if let Err(err) = inner.register(core.key(), &mut listening, mio::Interest::READABLE) {
         // A handle without it would listen elsewhere the next time.
@@ -108,9 +108,8 @@ pub(crate) fn poll_accept<H: SocketHandle>(
     context: &mut Context<'_>,
 ) -> Poll<io::Result<(H, H::Addr)>> {
     let socket = handle.socket();
-    match socket.stream.core.check_open() {
-        Err(_) if place.take().is_some() => return Poll::Ready(Err(Canceled.into())),
-        open => open?,
+    if socket.stream.core.is_closing() {
+        return Poll::Ready(Err(Canceled.into()));
     }
     if socket.extra(|extra| extra.fresh.is_some()) {
         listen(handle, DEFAULT_BACKLOG, None)?;
@@ -129,6 +128,20 @@ pub(crate) fn stop_accepting<H: SocketHandle>(handle: &H, place: &mut Place) {
         if let Some(listener) = handle.socket().extra(|extra| extra.listener.clone()) {
             listener.leave(handle, place);
         }
+    }
+}
+
+/// Closes a handle whose socket was taken out; otherwise it goes on, and comes back.
+pub(crate) fn close_when_taken<H: SocketHandle, S: Into<T>, T>(
+    handle: H,
+    taken: io::Result<S>,
+) -> Result<T, Refused<H>> {
+    match taken {
+        Ok(socket) => {
+            handle.close();
+            Ok(socket.into())
+        }
+        Err(error) => Err(Refused { error, value: handle }),
     }
 }
 

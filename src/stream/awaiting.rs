@@ -60,11 +60,11 @@ impl<H: StreamHandle> Stream<H> {
     /// What tells the wait for data that is under way from earlier ones.
     #[inline]
     pub(super) fn current_wait(&self) -> u32 {
-        self.flags.get() & (is::AWAITED | is::FAILED_CONNECTS)
+        self.flags.get() & (is::AWAITED | is::CUT_OFF_WAITS)
     }
 
     /// Waits until a read may find something.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_readable(
         &self,
         wait: &mut u32,
@@ -77,7 +77,7 @@ impl<H: StreamHandle> Stream<H> {
             | is::AWAITED
             | is::BROKEN
             | is::WRITE_ONLY
-            | is::FAILED_CONNECTS;
+            | is::CUT_OFF_WAITS;
         if self.flags.get() & relevant != is::CONNECTED | *wait {
             ready!(self.check_await(wait))?;
         }
@@ -85,9 +85,7 @@ impl<H: StreamHandle> Stream<H> {
             return Poll::Ready(Ok(()));
         }
         if *wait == 0 {
-            self.set(is::AWAITED);
-            *wait = self.current_wait();
-            inner.count_outside(true);
+            self.begin_to_await(wait);
         }
         self.awaiting.wait(&inner.tasks, context);
         Poll::Pending
@@ -96,17 +94,34 @@ impl<H: StreamHandle> Stream<H> {
     /// Whether a future may wait for data or go on doing so.
     #[cold]
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
-        if *wait == 0 {
+        if *wait == 0 && !self.core.is_closing() {
             self.check_can_read()?;
-            let mut outcome = Outcome::default();
-            self.stop_awaiting_data(&mut outcome);
-            self.tell(outcome);
-        } else if *wait != self.current_wait() {
-            // Cut off, by close or by a connect that failed.
+            if self.is(is::AWAITED) {
+                self.take_over(wait);
+            }
+        }
+        if self.core.is_closing() || *wait != 0 && *wait != self.current_wait() {
+            // Closed, or cut off by a finish or by a connect that failed.
             let error = self.take_cut_off(mem::take(wait));
             return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends the waits of the futures-io traits in favour of a future's.
+    fn take_over(&self, wait: &mut u32) {
+        let mut outcome = Outcome::default();
+        self.stop_awaiting_data(&mut outcome);
+        // First, since those who are told may do anything.
+        self.begin_to_await(wait);
+        self.tell(outcome);
+    }
+
+    #[inline]
+    fn begin_to_await(&self, wait: &mut u32) {
+        self.set(is::AWAITED);
+        *wait = self.current_wait();
+        self.core.event_loop().inner().count_outside(true);
     }
 
     /// The error by which a connect failed that this wait was for.
@@ -177,6 +192,9 @@ impl<H: StreamHandle> Stream<H> {
     /// Nobody waits for data any more. Those who did find out when they are polled.
     pub(super) fn stop_awaiting_data(&self, outcome: &mut Outcome) {
         if self.is(is::AWAITED) {
+            if !self.is(is::AWAITED_BY_TRAIT) {
+                self.flags.set(self.flags.get().wrapping_add(is::ONE_CUT_OFF_WAIT));
+            }
             self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
             self.wake_readers(outcome);

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::outcome::Outcome;
 use super::requests::BY_TRAIT;
-use super::{Stream, StreamHandle, Transport, copy_of, is, nature_of};
+use super::transport::nature_of;
+use super::{Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Canceled;
 use crate::event_loop::{Expire, Job, Nanos, Pending};
 use crate::request::{OnDrop, Origin, Request};
@@ -54,8 +55,8 @@ impl<H: StreamHandle> Stream<H> {
                 self.with_outgoing(|outgoing| outgoing.unconnected = unconnected);
             }
         }
-        let kept = self.flags.get() & (is::PINNED | is::RESUMING | is::FAILED_CONNECTS);
-        self.flags.set(kept.wrapping_add(is::ONE_FAILED_CONNECT));
+        let kept = self.flags.get() & (is::PINNED | is::RESUMING | is::CUT_OFF_WAITS);
+        self.flags.set(kept);
         let mut error = Some(error);
         while let Some(ticket) = self.pop_request() {
             outcome.end(ticket, Err(error.take().unwrap_or_else(|| Canceled.into())));

@@ -9,7 +9,7 @@ use log::warn;
 use super::outcome::Outcome;
 use super::requests::Outgoing;
 use super::write_queue::{SLICES_PER_SEND, WriteQueue};
-use super::{Stream, StreamHandle, Transport, copy_of, is};
+use super::{AlongOf, Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
 
@@ -125,12 +125,16 @@ impl<H: StreamHandle> Stream<H> {
         self.outgoing.with(|outgoing| self.send_front(&mut outgoing.writes)).unwrap_or(Ok(()))
     }
 
-    fn send_front<T>(&self, writes: &mut WriteQueue<T>) -> io::Result<()> {
+    fn send_front<T>(&self, writes: &mut WriteQueue<T, AlongOf<H>>) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
         let taken = match writes.front(&mut slices) {
-            0 => return Ok(()), // nothing but empty writes
-            1 => self.attempt(|socket| socket.send(&slices[0]), slices[0].len())?,
-            count => {
+            (0, _) => return Ok(()), // nothing but empty writes
+            (1, None) => self.attempt(|socket| socket.send(&slices[0]), slices[0].len())?,
+            (count, Some(along)) => {
+                let length = slices[..count].iter().map(|slice| slice.len()).sum();
+                self.attempt(|socket| socket.send_along(&slices[..count], along), length)?
+            }
+            (count, None) => {
                 let length = slices[..count].iter().map(|slice| slice.len()).sum();
                 self.attempt(|socket| socket.send_vectored(&slices[..count]), length)?
             }

@@ -43,6 +43,7 @@ use crate::task::{ReadInto, ReadOnce, ReadWith};
 /// ```
 ///
 /// libuv: `uv_stream_t`
+#[doc(alias = "uv_stream_t")]
 // What seals it is no business of the documentation.
 #[allow(private_bounds)]
 pub trait ByteStream: Handle + Clone + StreamHandle + 'static {
@@ -165,6 +166,7 @@ macro_rules! impl_stream {
             /// somebody reads already, who stays; [`InvalidInput`](std::io::ErrorKind::InvalidInput) on a closing handle.
             ///
             /// libuv: `uv_read_start`
+            #[doc(alias = "uv_read_start")]
             pub fn read_start(
                 &self,
                 mut cb: impl FnMut(&$handle, std::io::Result<Option<&[u8]>>) + 'static,
@@ -177,6 +179,7 @@ macro_rules! impl_stream {
             /// is not being read.
             ///
             /// libuv: `uv_read_stop`
+            #[doc(alias = "uv_read_stop")]
             #[inline(never)]
             pub fn read_stop(&self) {
                 self.engine().read_stop();
@@ -204,6 +207,7 @@ macro_rules! impl_stream {
             /// Dropping the request changes nothing: what was accepted is sent.
             ///
             /// libuv: `uv_write`
+            #[doc(alias = "uv_write")]
             #[inline]
             #[track_caller]
             pub fn write(&self, data: impl AsRef<[u8]>) -> crate::Request<()> {
@@ -221,6 +225,7 @@ macro_rules! impl_stream {
             /// As [`write`](Self::write).
             ///
             /// libuv: `uv_write` with several buffers
+            #[doc(alias = "uv_write")]
             #[track_caller]
             pub fn write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> crate::Request<()> {
                 self.engine().write_vectored(self.core().origin(), bufs)
@@ -233,6 +238,7 @@ macro_rules! impl_stream {
             /// connecting; otherwise as [`write`](Self::write).
             ///
             /// libuv: `uv_try_write`
+            #[doc(alias = "uv_try_write")]
             pub fn try_write(&self, data: &[u8]) -> std::io::Result<usize> {
                 self.engine().try_write(data)
             }
@@ -244,6 +250,7 @@ macro_rules! impl_stream {
             /// ([`Misuse::NoBuffers`](crate::Misuse::NoBuffers)) for an empty list.
             ///
             /// libuv: `uv_try_write` with several buffers
+            #[doc(alias = "uv_try_write")]
             pub fn try_write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 self.engine().try_write_vectored(bufs)
             }
@@ -260,6 +267,7 @@ macro_rules! impl_stream {
             /// Dropping the request changes nothing: the shutdown goes on.
             ///
             /// libuv: `uv_shutdown`
+            #[doc(alias = "uv_shutdown")]
             #[track_caller]
             pub fn shutdown(&self) -> crate::Request<()> {
                 self.engine().shutdown(self.core().origin())
@@ -283,6 +291,8 @@ macro_rules! impl_stream {
             /// Dropping the request changes nothing: the shutdown and the close go on.
             ///
             /// libuv: `uv_shutdown` and `uv_close` in its callback
+            #[doc(alias = "uv_shutdown")]
+            #[doc(alias = "uv_close")]
             #[track_caller]
             pub fn finish(&self) -> crate::Request<()> {
                 crate::stream::finish(self, std::panic::Location::caller())
@@ -291,6 +301,7 @@ macro_rules! impl_stream {
             /// How many bytes were accepted for writing and are not with the kernel yet.
             ///
             /// libuv: `uv_stream_get_write_queue_size`
+            #[doc(alias = "uv_stream_get_write_queue_size")]
             pub fn write_queue_size(&self) -> usize {
                 self.engine().write_queue_size()
             }
@@ -322,6 +333,7 @@ macro_rules! impl_stream {
             /// True while data may arrive: connected, and no read has failed.
             ///
             /// libuv: `uv_is_readable`
+            #[doc(alias = "uv_is_readable")]
             pub fn is_readable(&self) -> bool {
                 self.engine().is_readable()
             }
@@ -329,6 +341,7 @@ macro_rules! impl_stream {
             /// True while the stream can be written: connected, not shut down, and no read has failed.
             ///
             /// libuv: `uv_is_writable`
+            #[doc(alias = "uv_is_writable")]
             pub fn is_writable(&self) -> bool {
                 self.engine().is_writable()
             }
@@ -339,7 +352,8 @@ macro_rules! impl_stream {
             /// # Errors
             /// As [`read_start`](Self::read_start), which includes that somebody reads already, by a callback or a future
             /// ([`Misuse::AlreadyReading`](crate::Misuse::AlreadyReading)); a read error, once;
-            /// [`Canceled`](crate::Canceled) when the handle is closed; the connect's error when the connect fails that it waits for.
+            /// [`Canceled`](crate::Canceled) when the handle is closed, before or meanwhile; the connect's error when the connect
+            /// fails that it waits for.
             ///
             /// # Cancel safety
             /// Dropping the future loses nothing: what arrives stays with the system.

@@ -9,7 +9,7 @@ use std::iter;
 use std::rc::Rc;
 use std::task::Waker;
 
-use crate::event_loop::Guarded;
+use crate::panics::Panics;
 use crate::request::Ticket;
 use crate::task::{Tasks, Waiting};
 
@@ -48,7 +48,7 @@ impl Outcome {
 
     /// The same, and does something last, whatever panicked before.
     pub(super) fn tell_then(self, tasks: &Tasks, last: impl FnOnce()) {
-        let mut guarded = Guarded::default();
+        let mut panics = Panics::default();
         // Callbacks are only queued here. All of them, before a waker can do something whose callback comes after theirs.
         let mut told_at_once = Vec::new();
         for (ticket, result) in self.ended {
@@ -59,15 +59,15 @@ impl Outcome {
             }
         }
         for (ticket, result) in told_at_once {
-            guarded.run(|| ticket.finish(result));
+            panics.catch(|| ticket.finish(result));
         }
         for reader in iter::once(self.reader).chain(self.readers) {
-            guarded.run(|| reader.wake(tasks));
+            panics.catch(|| reader.wake(tasks));
         }
         for writer in self.writers {
-            guarded.run(|| writer.wake());
+            panics.catch(|| writer.wake());
         }
-        guarded.run(last);
-        guarded.go_on();
+        panics.catch(last);
+        panics.go_on();
     }
 }

@@ -44,7 +44,10 @@ impl<H: StreamHandle> Stream<H> {
             }
         };
         let tasks = &self.core.event_loop().inner().tasks;
-        if received.is_pending() {
+        if received.is_pending() && wait != self.current_wait() {
+            // It was cut off while the waker was cloned.
+            other.wake(tasks);
+        } else if received.is_pending() {
             self.set(is::AWAITED_BY_TRAIT);
             if !other.is_nobody_but(tasks, context) {
                 self.await_beside(other);
@@ -125,13 +128,16 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn wait_to_write(&self, context: &Context<'_>) {
+        const RELEVANT: u32 =
+            is::CONNECTING | is::QUEUED | is::WRITABLE | is::SHUT | is::BROKEN | is::LOSSY;
         let is_new = |outgoing: &mut Outgoing<H>| {
             !outgoing.writers.iter().any(|waker| waker.will_wake(context.waker()))
         };
         if self.outgoing.with(is_new) != Some(false) {
-            // To clone it is to run code that may not be luvio's, and may even close the handle.
+            // To clone it is to run code that may not be luvio's, and may bring about what is waited for, or close the handle.
+            let before = self.flags.get() & RELEVANT;
             let waker = context.waker().clone();
-            if self.core.is_closing() {
+            if self.core.is_closing() || self.flags.get() & RELEVANT != before {
                 return waker.wake();
             }
             self.with_outgoing(|outgoing| outgoing.writers.push(waker));

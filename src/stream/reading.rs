@@ -172,7 +172,7 @@ impl<H: StreamHandle> Stream<H> {
         // Mutably, since that is quicker to check than a shared borrow.
         if let Ok(loan) = self.socket.try_borrow_mut() {
             if let Some(socket) = loan.as_ref() {
-                match socket.recv(buffer) {
+                match socket.recv_along(buffer, |along| self.note_arrival(along)) {
                     Ok(length) if 0 < length && length < buffer.len() => {
                         drop(loan);
                         self.note_short_read();
@@ -222,7 +222,7 @@ impl<H: StreamHandle> Stream<H> {
     pub(super) fn attempt_to_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // Shared, since `with_socket` may have lent it further up in the stack.
         match self.socket.borrow().as_ref() {
-            Some(socket) => socket.recv(buffer),
+            Some(socket) => socket.recv_along(buffer, |along| self.note_arrival(along)),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

@@ -8,17 +8,18 @@ use std::task::Waker;
 use super::line::Line;
 use super::outcome::Outcome;
 use super::write_queue::WriteQueue;
-use super::{ReadCallback, Stream, StreamHandle, is};
+use super::{AlongOf, ReadCallback, Stream, StreamHandle, is};
 use crate::error::Canceled;
-use crate::event_loop::{AliveReason, Guarded, RequestId, TimerKey};
+use crate::event_loop::{AliveReason, RequestId, TimerKey};
+use crate::panics::Panics;
 use crate::request::Ticket;
 use crate::task::Waiting;
 
 /// What most streams do not have: requests under way, and whoever else waits for something.
-pub(super) struct Outgoing<H> {
+pub(super) struct Outgoing<H: StreamHandle> {
     pub(super) connect: Option<Rc<Ticket<()>>>,
     pub(super) connect_limit: Option<TimerKey>,
-    pub(super) writes: WriteQueue<Rc<Ticket<()>>>,
+    pub(super) writes: WriteQueue<Rc<Ticket<()>>, AlongOf<H>>,
     /// Who waits for the shutdown: at most one shutdown and those who finish the stream.
     pub(super) shutdown: VecDeque<Rc<Ticket<()>>>,
     pub(super) drains: Line<Rc<Ticket<()>>>,
@@ -30,6 +31,8 @@ pub(super) struct Outgoing<H> {
     pub(super) unconnected: Option<(Box<ReadCallback<H>>, io::Error)>,
     /// The same for a wait for data, by its number: [`BY_TRAIT`] for those of the futures-io traits.
     pub(super) cut_off: Option<(u32, io::Error)>,
+    /// What came along with the data and waits to be taken.
+    pub(super) arrived: Option<AlongOf<H>>,
     pub(super) high_water: Option<usize>,
     /// The log was told that the queue is far above its mark.
     pub(super) warned: bool,
@@ -39,7 +42,7 @@ pub(super) struct Outgoing<H> {
 pub(super) const BY_TRAIT: u32 = 0;
 
 // Not derived, since that would ask it of the handles, too.
-impl<H> Default for Outgoing<H> {
+impl<H: StreamHandle> Default for Outgoing<H> {
     fn default() -> Outgoing<H> {
         Outgoing {
             connect: None,
@@ -51,19 +54,21 @@ impl<H> Default for Outgoing<H> {
             readers: Vec::new(),
             unconnected: None,
             cut_off: None,
+            arrived: None,
             high_water: None,
             warned: false,
         }
     }
 }
 
-impl<H> Outgoing<H> {
+impl<H: StreamHandle> Outgoing<H> {
     fn is_needed(&self) -> bool {
         self.is_busy()
             || !self.drains.is_empty()
             || !self.writers.is_empty()
             || !self.readers.is_empty()
             || self.cut_off.is_some()
+            || self.arrived.is_some()
             || self.high_water.is_some()
             || self.warned
     }
@@ -109,11 +114,11 @@ impl<H: StreamHandle> Stream<H> {
 
     /// The loop is gone: nobody is called.
     pub(crate) fn discard_requests(&self) {
-        let mut guarded = Guarded::default();
+        let mut panics = Panics::default();
         while let Some(ticket) = self.pop_request() {
-            guarded.run(|| ticket.finish_silently());
+            panics.catch(|| ticket.finish_silently());
         }
-        guarded.go_on();
+        panics.go_on();
     }
 
     /// Cancels a request of this stream if none of it has happened yet.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
@@ -12,10 +13,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::write_queue::SLICES_PER_SEND;
-use super::writing::{MAX_SLICES, OUT_OF_BUFFERS_PAUSE};
+use super::writing::MAX_SLICES;
 use super::*;
 use crate::event_loop::{AliveReason, Object, Readiness, RequestId};
-use crate::handle::{Core, Kind};
+use crate::handle::{Core, Kind, OUT_OF_BUFFERS_PAUSE};
 use crate::request::Request;
 use crate::{Builder, Canceler, Loop, RunMode};
 
@@ -81,6 +82,8 @@ impl mio::event::Source for FakeSocket {
 }
 
 impl Transport for FakeSocket {
+    type Along = Infallible;
+
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let piece = self.0.pieces.borrow_mut().pop_front().ok_or(io::ErrorKind::WouldBlock)?;
         buffer[..piece.len()].copy_from_slice(piece);
@@ -244,7 +247,7 @@ fn successes() -> (Rc<Cell<usize>>, impl Fn(Request<()>)) {
     (count, note)
 }
 
-/// A stream that can only be read refuses writes as one that was shut down, and one that can only be written refuses
+/// U-11: a stream that can only be read refuses writes as one that was shut down, and one that can only be written refuses
 /// reads as one without a connection.
 #[test]
 fn a_one_way_stream_refuses_the_other_way() {

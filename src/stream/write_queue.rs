@@ -1,5 +1,6 @@
 //! What a stream still has to send. A pure data structure: no sockets.
 
+use std::convert::Infallible;
 use std::io::IoSlice;
 
 use super::line::Line;
@@ -7,33 +8,41 @@ use super::line::Line;
 /// Buffers given to the kernel in one call. More would only make the array on the stack larger.
 pub(crate) const SLICES_PER_SEND: usize = 64;
 
-struct Entry<T> {
+struct Entry<T, A> {
     data: Vec<u8>,
     sent: usize,
     /// True once the kernel has some of it, so that it cannot be taken back.
     started: bool,
+    /// Goes with the first byte, and is gone then.
+    along: Option<A>,
     ticket: T,
 }
 
 /// Writes in the order in which they were made, each with the ticket of its request.
-pub(crate) struct WriteQueue<T> {
-    entries: Line<Entry<T>>,
+pub(crate) struct WriteQueue<T, A = Infallible> {
+    entries: Line<Entry<T, A>>,
     bytes: usize,
 }
 
 // Not derived, since that would ask it of the tickets, too.
-impl<T> Default for WriteQueue<T> {
-    fn default() -> WriteQueue<T> {
+impl<T, A> Default for WriteQueue<T, A> {
+    fn default() -> WriteQueue<T, A> {
         WriteQueue { entries: Line::default(), bytes: 0 }
     }
 }
 
-impl<T> WriteQueue<T> {
+impl<T, A> WriteQueue<T, A> {
     /// Adds a write, and says by which place it is found again. `started` says that the kernel has taken the part of it
     /// that is not in `data`.
-    pub(crate) fn push(&mut self, data: Vec<u8>, started: bool, ticket: T) -> u64 {
+    pub(crate) fn push(
+        &mut self,
+        data: Vec<u8>,
+        started: bool,
+        along: Option<A>,
+        ticket: T,
+    ) -> u64 {
         self.bytes += data.len();
-        self.entries.push(Entry { data, sent: 0, started, ticket })
+        self.entries.push(Entry { data, sent: 0, started, along, ticket })
     }
 
     /// Bytes that are not with the kernel yet.
@@ -46,19 +55,22 @@ impl<T> WriteQueue<T> {
         self.entries.is_empty()
     }
 
-    /// What to send next, in order: the first buffers, as many as `slices` has room for. Says how many.
-    pub(crate) fn front<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let unsent = self
-            .entries
-            .iter()
-            .map(|entry| &entry.data[entry.sent..])
-            .filter(|data| !data.is_empty());
-        let mut count = 0;
-        for (slice, data) in slices.iter_mut().zip(unsent) {
-            *slice = IoSlice::new(data);
+    /// What to send next, in order: the first buffers, as many as `slices` has room for, and what goes along with the first
+    /// byte. Says how many buffers.
+    pub(crate) fn front<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> (usize, Option<&'a A>) {
+        let unsent = self.entries.iter().filter(|entry| entry.sent < entry.data.len());
+        let (mut count, mut along) = (0, None);
+        for (slice, entry) in slices.iter_mut().zip(unsent) {
+            if count == 0 {
+                along = entry.along.as_ref();
+            } else if entry.along.is_some() {
+                // It must not arrive with the bytes before.
+                break;
+            }
+            *slice = IoSlice::new(&entry.data[entry.sent..]);
             count += 1;
         }
-        count
+        (count, along)
     }
 
     /// The kernel took the next `taken` bytes.
@@ -71,7 +83,10 @@ impl<T> WriteQueue<T> {
             }
             let part = taken.min(entry.data.len() - entry.sent);
             entry.sent += part;
-            entry.started |= part > 0;
+            if part > 0 {
+                entry.started = true;
+                entry.along = None;
+            }
             taken -= part;
         }
     }
@@ -113,15 +128,15 @@ mod tests {
 
     fn front(queue: &WriteQueue<usize>) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
-        let count = queue.front(&mut slices);
+        let (count, _) = queue.front(&mut slices);
         slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
     }
 
     #[test]
     fn an_empty_write_is_sent_when_its_turn_comes() {
-        let mut queue = WriteQueue::default();
-        queue.push(b"ab".to_vec(), false, 1);
-        queue.push(Vec::new(), false, 2);
+        let mut queue: WriteQueue<_> = WriteQueue::default();
+        queue.push(b"ab".to_vec(), false, None, 1);
+        queue.push(Vec::new(), false, None, 2);
         assert_eq!(queue.pop_sent(), None);
         queue.advance(2);
         assert_eq!(
@@ -132,10 +147,10 @@ mod tests {
 
     #[test]
     fn only_a_write_that_has_not_begun_can_be_cancelled() {
-        let mut queue = WriteQueue::default();
-        let first = queue.push(b"ab".to_vec(), false, 1);
-        let second = queue.push(b"cd".to_vec(), true, 2);
-        let third = queue.push(b"ef".to_vec(), false, 3);
+        let mut queue: WriteQueue<_> = WriteQueue::default();
+        let first = queue.push(b"ab".to_vec(), false, None, 1);
+        let second = queue.push(b"cd".to_vec(), true, None, 2);
+        let third = queue.push(b"ef".to_vec(), false, None, 3);
         queue.advance(1);
         assert_eq!(queue.cancel(first, |_| true), None);
         assert_eq!(queue.cancel(second, |_| true), None);
@@ -146,6 +161,27 @@ mod tests {
         assert_eq!(front(&queue), b"bcd");
     }
 
+    /// Each leaves with its own first byte, once, and the next one waits for another call.
+    #[test]
+    fn what_goes_along_goes_with_its_own_first_byte() {
+        let mut queue: WriteQueue<usize, char> = WriteQueue::default();
+        for (ticket, along) in [None, Some('b'), None, Some('d')].into_iter().enumerate() {
+            queue.push(vec![ticket as u8; 2], false, along, ticket);
+        }
+        let mut calls = Vec::new();
+        loop {
+            let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
+            let (count, along) = queue.front(&mut slices);
+            if count == 0 {
+                break;
+            }
+            let length: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            calls.push((length, along.copied()));
+            queue.advance(if calls.len() == 2 { 1 } else { length });
+        }
+        assert_eq!(calls, [(2, None), (4, Some('b')), (3, None), (2, Some('d'))]);
+    }
+
     proptest! {
         /// Whatever sizes are written and taken, the bytes come out once and in order, and tickets with them.
         #[test]
@@ -153,12 +189,12 @@ mod tests {
             sizes in proptest::collection::vec(0usize..50, 1..100),
             takes in proptest::collection::vec(1usize..120, 1..200),
         ) {
-            let mut queue = WriteQueue::default();
+            let mut queue: WriteQueue<_> = WriteQueue::default();
             let mut expected = Vec::new();
             for (ticket, &size) in sizes.iter().enumerate() {
                 let data: Vec<u8> = (0..size).map(|i| (ticket * 7 + i) as u8).collect();
                 expected.extend_from_slice(&data);
-                queue.push(data, false, ticket);
+                queue.push(data, false, None, ticket);
             }
             let (mut sent, mut tickets) = (Vec::new(), Vec::new());
             for take in takes.into_iter().chain(std::iter::repeat(usize::MAX)) {

@@ -4,16 +4,12 @@ use std::io::{self, IoSlice};
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{SHORT_MEANS_DRAINED, Stream, StreamHandle, Transport, is};
+use super::{AlongOf, SHORT_MEANS_DRAINED, Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
-use crate::event_loop::{Expire, Nanos, Readiness};
 use crate::request::{OnDrop, Origin, Request};
 
 /// Buffers that the kernel takes in one call (`IOV_MAX`, the same on all these systems).
 pub(super) const MAX_SLICES: usize = 1024;
-
-/// When the kernel has no memory for more, it does not tell when it has some again: the write is tried again after this.
-pub(super) const OUT_OF_BUFFERS_PAUSE: Nanos = 10_000_000;
 
 impl<H: StreamHandle> Stream<H> {
     #[inline]
@@ -51,14 +47,14 @@ impl<H: StreamHandle> Stream<H> {
             None if self.can_send_now() => self.attempt_once(|socket| socket.send(data)),
             None => {
                 return match self.check_can_write() {
-                    Ok(()) => self.enqueue(origin, data.to_vec(), false),
+                    Ok(()) => self.enqueue(origin, data.to_vec(), false, None),
                     Err(misuse) => Request::finished(origin, Err(misuse.into())),
                 };
             }
         };
         match self.send_after(first, data) {
             Ok(sent) if sent == data.len() => Request::finished(origin, Ok(())),
-            Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0),
+            Ok(sent) => self.enqueue(origin, data[sent..].to_vec(), sent > 0, None),
             Err(err) => self.refuse(origin, err),
         }
     }
@@ -100,7 +96,7 @@ impl<H: StreamHandle> Stream<H> {
             // Cut short without a "would block", so that the poll will not speak of it.
             self.resume_later();
         }
-        self.enqueue(origin, rest, sent > 0)
+        self.enqueue(origin, rest, sent > 0, None)
     }
 
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
@@ -229,43 +225,31 @@ impl<H: StreamHandle> Stream<H> {
         }
         // If the flag was down already, the poll or an earlier pause will raise it.
         if out_of_buffers && self.is(is::WRITABLE) {
-            self.try_again_after_a_pause();
+            self.core.writable_after_a_pause();
         }
         self.unset(is::WRITABLE);
         Ok(true)
     }
 
-    /// No poll will say when the kernel has buffers again.
-    fn try_again_after_a_pause(&self) {
-        struct Pause {
-            key: crate::event_loop::Key,
-            event_loop: crate::LoopHandle,
-        }
-        impl Expire for Pause {
-            fn expire(self: Rc<Self>) {
-                if let Some(object) = self.event_loop.inner().handles.get(self.key) {
-                    object.ready(Readiness::WRITABLE_ONLY);
-                }
-            }
-        }
-        let event_loop = self.core.event_loop();
-        let due = event_loop.inner().clock.now().saturating_add(OUT_OF_BUFFERS_PAUSE);
-        let pause = Pause { key: self.core.key(), event_loop: event_loop.clone() };
-        event_loop.inner().arm(due, Rc::new(pause));
-    }
-
     #[cold]
-    fn refuse(&self, origin: Origin, err: io::Error) -> Request<()> {
+    pub(super) fn refuse(&self, origin: Origin, err: io::Error) -> Request<()> {
         self.set(is::LOSSY);
         Request::finished(origin, Err(err))
     }
 
     #[cold]
-    fn enqueue(&self, origin: Origin, data: Vec<u8>, started: bool) -> Request<()> {
+    pub(super) fn enqueue(
+        &self,
+        origin: Origin,
+        data: Vec<u8>,
+        started: bool,
+        along: Option<AlongOf<H>>,
+    ) -> Request<()> {
         let (request, ticket) = Request::pending(origin, "write", OnDrop::GoOn);
         let queued_before = self.write_queue_size();
         let queued = Rc::clone(&ticket);
-        let place = self.with_outgoing(|outgoing| outgoing.writes.push(data, started, queued));
+        let place =
+            self.with_outgoing(|outgoing| outgoing.writes.push(data, started, along, queued));
         ticket.set_place(place);
         self.set(is::QUEUED);
         self.update_hold();

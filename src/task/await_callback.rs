@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use super::set_waker;
 use crate::error::Canceled;
 use crate::event_loop::may_go_on;
+use crate::panics::Panics;
 
 /// Turns a callback API into a future: `register` gets a [`Resume`], hands it on, and the future is
 /// ready when it is called.
@@ -77,20 +78,22 @@ impl<T, F: FnOnce(Resume<T>)> Future for AwaitCallback<T, F> {
         }
         let call =
             self.call.as_ref().expect("an await_callback was polled again after it was ready");
-        let result = match call.value.take() {
-            Some(value) if may_go_on(context) => Ok(value),
-            Some(value) => {
-                call.value.set(Some(value));
-                return Poll::Pending;
-            }
-            None if call.resumes.get() == 0 => Err(Canceled),
-            None => {
-                set_waker(&call.waker, context);
-                return Poll::Pending;
-            }
-        };
+        if !call.is_over() {
+            set_waker(&call.waker, context);
+        }
+        if !call.is_over() || !may_go_on(context) {
+            return Poll::Pending;
+        }
+        let result = call.value.take().ok_or(Canceled);
         self.call = None;
         Poll::Ready(result)
+    }
+}
+
+impl<T> Call<T> {
+    /// The value is there, or nobody can bring it any more.
+    fn is_over(&self) -> bool {
+        !self.open.get() || self.resumes.get() == 0
     }
 }
 
@@ -98,9 +101,12 @@ impl<T, F> Drop for AwaitCallback<T, F> {
     fn drop(&mut self) {
         if let Some(call) = &self.call {
             call.open.set(false);
-            drop(call.waker.take());
-            // It came, and nobody will fetch it.
-            drop(call.value.take());
+            // The value came, and nobody will fetch it.
+            let (waker, value) = (call.waker.take(), call.value.take());
+            let mut panics = Panics::default();
+            panics.catch(|| drop(value));
+            panics.catch(|| drop(waker));
+            panics.go_on();
         }
     }
 }

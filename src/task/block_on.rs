@@ -103,7 +103,7 @@ impl Loop {
         let waker = WakerPair::new(&inner.mailbox, TaskKey::ROOT);
         waker.shared.mark_scheduled();
         inner.tasks.push_ready(TaskKey::ROOT);
-        inner.tasks.set_root(Some(Location::caller()));
+        inner.tasks.set_root(Some((Location::caller(), &waker.waker)));
         let _counted = Counted(self);
         let mut root = BlockOn { event_loop: self, future, waker, output: None };
         self.run_for(RunMode::Default, &mut root)?;

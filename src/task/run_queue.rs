@@ -1,18 +1,19 @@
 //! The tasks of a loop: which there are, which are ready, and how many polls they get in a turn.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, RawWakerVTable, Waker};
+use std::task::{Context, Waker};
 
 use slab::Slab;
 
-use super::waker::WakerPair;
+use super::waker::{WakerId, WakerPair};
 use super::{JoinError, Root, Runs};
 use crate::event_loop::{AliveKind, AliveReason, LoopHandle, LoopInner, Mailbox, Shares};
+use crate::panics::Panics;
 
 /// Wakers of tasks that are over, kept for new ones.
 const SPARE_WAKERS: usize = 1024;
@@ -33,19 +34,6 @@ impl TaskKey {
 
     fn slot(self) -> usize {
         (self.0 >> 32) as usize
-    }
-}
-
-/// Tells a waker from others. The same in all its clones; of no use once the last of them is gone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Identity(*const (), *const RawWakerVTable);
-
-impl Identity {
-    const NOBODY: Identity = Identity(ptr::null(), ptr::null());
-
-    #[inline]
-    fn of(waker: &Waker) -> Identity {
-        Identity(waker.data(), waker.vtable())
     }
 }
 
@@ -98,16 +86,17 @@ pub(crate) struct Tasks {
     next_serial: Cell<u32>,
     ready: RefCell<ReadyQueue>,
     /// Tasks that let a poll for I/O go by.
-    yielded: RefCell<Vec<Waker>>,
+    yielded: RefCell<VecDeque<Waker>>,
     /// Tasks that keep the loop alive, the future of `block_on` included.
     referenced: Cell<usize>,
     /// Where `block_on` was called, while it runs.
     root: Cell<Option<&'static Location<'static>>>,
+    root_waker: Cell<WakerId>,
     /// What is left of this turn's polls.
     budget: Cell<u32>,
     /// The task that is being polled, and how its waker is told from others.
     polled: Cell<TaskKey>,
-    polled_waker: Cell<Identity>,
+    polled_waker: Cell<WakerId>,
     spare_wakers: RefCell<Vec<Rc<WakerPair>>>,
 }
 
@@ -120,9 +109,10 @@ impl Tasks {
             yielded: RefCell::default(),
             referenced: Cell::new(0),
             root: Cell::new(None),
+            root_waker: Cell::new(WakerId::NOBODY),
             budget: Cell::new(budget),
             polled: Cell::new(TaskKey::NONE),
-            polled_waker: Cell::new(Identity::NOBODY),
+            polled_waker: Cell::new(WakerId::NOBODY),
             spare_wakers: RefCell::default(),
         }
     }
@@ -162,7 +152,13 @@ impl Tasks {
     /// The task that is being polled, if `context` is its own and not one of somebody in between.
     #[inline]
     pub(crate) fn task_of(&self, context: &Context<'_>) -> Option<TaskKey> {
-        (Identity::of(context.waker()) == self.polled_waker.get()).then(|| self.polled.get())
+        (WakerId::of(context.waker()) == self.polled_waker.get()).then(|| self.polled.get())
+    }
+
+    /// True if `waker` is that of the task that is being polled, or of the future of `block_on`.
+    pub(crate) fn is_own(&self, waker: &Waker) -> bool {
+        let id = WakerId::of(waker);
+        id == self.polled_waker.get() || id == self.root_waker.get()
     }
 
     /// Puts a task that was woken at the end of the queue.
@@ -189,10 +185,11 @@ impl Tasks {
         }
     }
 
-    /// `block_on` was called at `place`, or has ended.
-    pub(crate) fn set_root(&self, place: Option<&'static Location<'static>>) {
-        self.root.set(place);
-        self.count_referenced(place.is_some());
+    /// `block_on` was called at a place and polls with a waker, or has ended.
+    pub(crate) fn set_root(&self, root: Option<(&'static Location<'static>, &Waker)>) {
+        self.root.set(root.map(|(place, _)| place));
+        self.root_waker.set(root.map_or(WakerId::NOBODY, |(_, waker)| WakerId::of(waker)));
+        self.count_referenced(root.is_some());
     }
 
     /// One more (or one less) task, or future of `block_on`, that keeps the loop alive.
@@ -219,7 +216,7 @@ impl Tasks {
 
     /// Wakes the task after the next poll for I/O.
     pub(crate) fn wake_after_poll(&self, waker: Waker) {
-        self.yielded.borrow_mut().push(waker);
+        self.yielded.borrow_mut().push_back(waker);
     }
 
     /// So many polls may follow.
@@ -228,12 +225,19 @@ impl Tasks {
         self.ready.borrow_mut().forget_taken();
     }
 
+    /// No further task is polled in this turn.
+    pub(crate) fn end_turn(&self) {
+        self.budget.set(0);
+    }
+
     /// A poll for I/O has gone by: those who waited for that are ready.
     pub(crate) fn wake_yielded(&self) {
-        if self.yielded.borrow().is_empty() {
-            return;
-        }
-        for waker in self.yielded.take() {
+        // One after the other out of the list, which keeps the others if one panics.
+        let count = self.yielded.borrow().len();
+        for _ in 0..count {
+            let Some(waker) = self.yielded.borrow_mut().pop_front() else {
+                return;
+            };
             waker.wake();
         }
     }
@@ -269,31 +273,50 @@ impl Tasks {
             return;
         };
         waker.shared.mark_running();
-        let is_over = if aborted {
-            end(&*task);
-            true
+        let start = inner.begin_watch();
+        if aborted {
+            self.end_one(key, &*task, waker, Some(JoinError::Canceled));
         } else {
             self.polled.set(key);
-            self.polled_waker.set(Identity::of(&waker.waker));
+            self.polled_waker.set(WakerId::of(&waker.waker));
             let mut context = Context::from_waker(&waker.waker);
-            let poll = || inner.watch(|| ("task", task.place()), || task.poll(&mut context));
-            // The unwinding drops the future, and nobody else can see the state that it leaves.
-            let polled = catch_unwind(AssertUnwindSafe(poll));
-            self.polled_waker.set(Identity::NOBODY);
+            // Nobody but `end` sees the state that a panic leaves.
+            let polled = catch_unwind(AssertUnwindSafe(|| task.poll(&mut context)));
+            self.polled_waker.set(WakerId::NOBODY);
             match polled {
-                Ok(is_over) => is_over,
+                Ok(false) => {}
+                Ok(true) => self.end_one(key, &*task, waker, None),
                 Err(payload) => {
-                    task.end(JoinError::Panicked(payload));
-                    true
+                    self.end_one(key, &*task, waker, Some(JoinError::Panicked(payload)));
                 }
             }
-        };
-        if is_over {
-            self.remove(key, waker);
+        }
+        if let Some(start) = start {
+            inner.complain_if_slow(start, "task", task.place());
         }
     }
 
-    fn remove(&self, key: TaskKey, waker: Rc<WakerPair>) {
+    /// The task is over: it was polled to its end, or has to be ended with this error.
+    fn end_one(
+        &self,
+        key: TaskKey,
+        task: &dyn Runs,
+        waker: Rc<WakerPair>,
+        error: Option<JoinError>,
+    ) {
+        // First, since what follows runs destructors, the logger and wakers, which may panic.
+        self.remove(key);
+        if let Some(error) = error {
+            task.end(error);
+        }
+        task.announce();
+        let mut spare = self.spare_wakers.borrow_mut();
+        if spare.len() < SPARE_WAKERS && waker.is_unshared() {
+            spare.push(waker);
+        }
+    }
+
+    fn remove(&self, key: TaskKey) {
         let mut entries = self.entries.borrow_mut();
         let is_there = entries.get(key.slot()).is_some_and(|entry| entry.key == key);
         let removed = is_there.then(|| entries.remove(key.slot()));
@@ -302,10 +325,6 @@ impl Tasks {
             self.count_referenced(false);
         }
         drop(removed);
-        let mut spare = self.spare_wakers.borrow_mut();
-        if spare.len() < SPARE_WAKERS && waker.is_unshared() {
-            spare.push(waker);
-        }
     }
 
     /// What keeps the loop alive.
@@ -321,27 +340,22 @@ impl Tasks {
     }
 
     /// The loop is being dropped: ends every task.
-    pub(crate) fn dispose(&self) {
+    pub(crate) fn dispose(&self, panics: &mut Panics) {
         let entries = mem::take(&mut *self.entries.borrow_mut());
         self.referenced.set(0);
         for (_, entry) in entries {
-            end(&*entry.task);
+            panics.catch(|| entry.task.end(JoinError::Canceled));
+            panics.catch(|| entry.task.announce());
+            panics.catch(|| drop(entry));
         }
         self.ready.take();
-        drop(self.yielded.take());
+        panics.drop_each(self.yielded.take());
         self.spare_wakers.take();
     }
 
     fn with_entry<R>(&self, key: TaskKey, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let mut entries = self.entries.borrow_mut();
         entries.get_mut(key.slot()).filter(|entry| entry.key == key).map(f)
-    }
-}
-
-/// Drops the future of a task that will not be polled again. A panic of a destructor is the task's, as any other.
-fn end(task: &dyn Runs) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.end(JoinError::Canceled))) {
-        task.end(JoinError::Panicked(payload));
     }
 }
 

@@ -170,15 +170,16 @@ impl<H: Listen> Drop for AcceptNextWithAddr<'_, H> {
 }
 
 impl Notifier {
-    /// Waits for a send. Sends that come before it is awaited count as one, and are not lost.
+    /// Waits for a send. Sends that come while nobody waits count as one, and are not lost. If several tasks wait, each send
+    /// that arrives is for the one that has waited longest.
     ///
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasCallback`](crate::Misuse::HasCallback)) for a notifier
-    /// with a callback; [`InvalidInput`](io::ErrorKind::InvalidInput) for a closed one; [`Canceled`](crate::Canceled) when
-    /// it is closed.
+    /// with a callback; [`Canceled`](crate::Canceled) when it is closed, before or meanwhile.
     ///
     /// # Cancel safety
-    /// Dropping the future loses no send.
+    /// Dropping the future loses no send: the next task that waits gets it. (One that is kept, but not polled any more, keeps
+    /// the send that it was woken for.)
     pub fn notified(&self) -> Notified<'_> {
         Notified { notifier: self, place: None }
     }
@@ -213,9 +214,9 @@ impl Signal {
     ///
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasCallback`](crate::Misuse::HasCallback)) for a handle
-    /// with a callback; [`InvalidInput`](io::ErrorKind::InvalidInput) for one that is closed or was not started
-    /// ([`Misuse::NeverStarted`](crate::Misuse::NeverStarted)); [`Canceled`](crate::Canceled) when it is stopped or
-    /// closed.
+    /// with a callback; [`InvalidInput`](io::ErrorKind::InvalidInput) for one that was not started
+    /// ([`Misuse::NeverStarted`](crate::Misuse::NeverStarted)); [`Canceled`](crate::Canceled) when it is stopped, or is
+    /// closed, before or meanwhile.
     ///
     /// # Cancel safety
     /// Dropping the future loses no delivery.

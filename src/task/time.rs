@@ -146,10 +146,9 @@ impl Future for Sleep {
             let key = inner.arm(due, Rc::clone(&alarm) as Rc<dyn Expire>);
             self.armed = Some(Armed { event_loop, key, alarm });
         }
-        if let Some(armed) = &self.armed {
-            set_waker(&armed.alarm.waker, context);
-        }
-        Poll::Pending
+        let Some(Armed { alarm, .. }) = &self.armed else { return Poll::Pending };
+        set_waker(&alarm.waker, context);
+        if alarm.rang.get() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -288,7 +287,8 @@ impl Interval {
     }
 }
 
-/// Lets the other tasks run, and one poll for I/O go by.
+/// Lets the other tasks run, and one poll for I/O go by. (An executor that holds the thread, such as `block_on` of another
+/// library, cannot let one go by: there it yields once and goes on.)
 ///
 /// # Cancel safety
 /// Dropping it has no effect.

@@ -1,4 +1,8 @@
-//! The one task that waits for something of a handle.
+//! Who waits for something of a handle.
+//!
+//! A waker that is not the loop's runs the program's code when it is cloned, woken or dropped, and that may do anything to
+//! the handle for which it is to wait. So whoever waits is noted before the waker is cloned, and a wake that comes meanwhile
+//! is handed on to the new waker.
 
 use std::cell::Cell;
 use std::ptr;
@@ -10,7 +14,41 @@ use log::warn;
 use super::run_queue::{TaskKey, Tasks};
 use crate::event_loop::with_running;
 
-/// Who waits, if anybody does.
+/// Who polls.
+pub(crate) enum Caller {
+    /// A task of the same loop, known by its key, which costs less to keep and to wake than its waker.
+    Task(TaskKey),
+    /// Whoever polls in another way.
+    Other(Waker),
+}
+
+impl Caller {
+    /// May run the program's code.
+    pub(crate) fn of(tasks: &Tasks, context: &Context<'_>) -> Caller {
+        match tasks.task_of(context) {
+            Some(task) => Caller::Task(task),
+            None => Caller::Other(context.waker().clone()),
+        }
+    }
+
+    /// True if it is the one that polls now.
+    pub(crate) fn is(&self, tasks: &Tasks, context: &Context<'_>) -> bool {
+        match self {
+            Caller::Task(task) => tasks.task_of(context) == Some(*task),
+            Caller::Other(waker) => waker.will_wake(context.waker()),
+        }
+    }
+
+    /// May run the program's code.
+    pub(crate) fn wake(self, tasks: &Tasks) {
+        match self {
+            Caller::Task(task) => tasks.push_ready(task),
+            Caller::Other(waker) => waker.wake(),
+        }
+    }
+}
+
+/// The one task that waits for something of a handle.
 pub(crate) struct WaitingTask(Cell<Waiting>);
 
 /// Somebody who waits, or nobody.
@@ -18,10 +56,10 @@ pub(crate) struct WaitingTask(Cell<Waiting>);
 pub(crate) enum Waiting {
     #[default]
     Nobody,
-    /// A task of the same loop, known by its key, which costs less to keep and to wake than its waker.
     Task(TaskKey),
-    /// Whoever polls in another way.
     Other(Waker),
+    /// Somebody whose waker is being cloned.
+    Coming,
 }
 
 impl WaitingTask {
@@ -41,11 +79,20 @@ impl WaitingTask {
     #[cold]
     fn wait_by_waker(&self, tasks: &Tasks, context: &Context<'_>) {
         warn_if_elsewhere(tasks);
-        let waker = match self.0.replace(Waiting::Nobody) {
-            Waiting::Other(waker) if waker.will_wake(context.waker()) => waker,
-            _ => context.waker().clone(),
+        let _older = match self.0.replace(Waiting::Coming) {
+            Waiting::Other(waker) if waker.will_wake(context.waker()) => {
+                return self.0.set(Waiting::Other(waker));
+            }
+            older => older,
         };
-        self.0.set(Waiting::Other(waker));
+        let waker = context.waker().clone();
+        match self.0.replace(Waiting::Nobody) {
+            Waiting::Coming => self.0.set(Waiting::Other(waker)),
+            since => {
+                self.0.set(since);
+                waker.wake();
+            }
+        }
     }
 
     /// Wakes who waits, who then does not wait any more.
@@ -79,7 +126,7 @@ impl Waiting {
         match self {
             Waiting::Task(task) => tasks.push_ready(task),
             Waiting::Other(waker) => waker.wake(),
-            Waiting::Nobody => {}
+            Waiting::Nobody | Waiting::Coming => {}
         }
     }
 
@@ -87,7 +134,7 @@ impl Waiting {
     #[cfg(feature = "futures")]
     pub(crate) fn is_nobody_but(&self, tasks: &Tasks, context: &Context<'_>) -> bool {
         match self {
-            Waiting::Nobody => true,
+            Waiting::Nobody | Waiting::Coming => true,
             Waiting::Task(task) => tasks.task_of(context) == Some(*task),
             Waiting::Other(waker) => waker.will_wake(context.waker()),
         }

@@ -3,12 +3,26 @@
 //! On the loop's own thread, while it runs, a wake pushes the key onto the run queue: no lock, no
 //! system call. From anywhere else it goes through the mailbox, which wakes a sleeping loop once.
 
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::task::{Wake, Waker};
+use std::task::{RawWakerVTable, Wake, Waker};
 
 use super::run_queue::TaskKey;
 use crate::event_loop::{Item, Mailbox, with_running};
+
+/// Tells a waker from others. The same in all its clones; of no use once the last of them is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WakerId(*const (), *const RawWakerVTable);
+
+impl WakerId {
+    pub(crate) const NOBODY: WakerId = WakerId(ptr::null(), ptr::null());
+
+    #[inline]
+    pub(crate) fn of(waker: &Waker) -> WakerId {
+        WakerId(waker.data(), waker.vtable())
+    }
+}
 
 /// What all clones of a task's waker share.
 pub(crate) struct TaskWaker {
@@ -69,7 +83,7 @@ impl TaskWaker {
         }
         let key = TaskKey(self.key.load(Ordering::Relaxed));
         let is_here = with_running(|inner| {
-            let is_own = std::ptr::eq(Arc::as_ptr(&inner.mailbox), Arc::as_ptr(&self.mailbox));
+            let is_own = ptr::eq(Arc::as_ptr(&inner.mailbox), Arc::as_ptr(&self.mailbox));
             if is_own {
                 inner.tasks.push_ready(key);
             }

@@ -14,6 +14,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     static LIVE: Cell<isize> = const { Cell::new(0) };
+    static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
 // SAFETY: everything is handed on to the system's allocator; the counters are plain thread-local
@@ -22,12 +23,14 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         LIVE.set(LIVE.get() + 1);
+        LIVE_BYTES.set(LIVE_BYTES.get() + layout.size() as isize);
         // SAFETY: the caller's promises are passed on unchanged.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         LIVE.set(LIVE.get() - 1);
+        LIVE_BYTES.set(LIVE_BYTES.get() - layout.size() as isize);
         // SAFETY: the caller's promises are passed on unchanged.
         unsafe { System.dealloc(block, layout) }
     }
@@ -48,4 +51,9 @@ pub fn allocated() -> usize {
 /// How many blocks this thread has allocated more than it has freed.
 pub fn live() -> isize {
     LIVE.get()
+}
+
+/// How many bytes this thread has allocated more than it has freed.
+pub fn live_bytes() -> isize {
+    LIVE_BYTES.get()
 }

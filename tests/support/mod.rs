@@ -10,6 +10,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{self, Command};
 use std::rc::Rc;
@@ -289,6 +290,35 @@ pub fn unanswering() -> Unanswering {
 /// True if this machine has IPv6, at least on loopback.
 pub fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
+}
+
+/// A directory of its own for a test, removed with this value.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Short: the name of a socket is, too.
+        let path = env::temp_dir().join(format!("luvio-{}-{count}", process::id()));
+        std::fs::create_dir(&path).expect("a directory can be made");
+        Folder(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// True if nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        std::fs::read_dir(&self.0).expect("the directory is there").next().is_none()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// The environment variable that tells a child process which test it is to be.

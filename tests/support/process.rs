@@ -148,7 +148,7 @@ impl Server {
         Server::spawn(command)
     }
 
-    fn spawn(command: Command) -> Server {
+    pub fn spawn(command: Command) -> Server {
         let example = Example::spawn(command);
         let mut stdout = BufReader::new(example.stdout());
         let mut greeting = String::new();

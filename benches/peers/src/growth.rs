@@ -1,8 +1,8 @@
-//! What a message and a timer cost as their number grows: nothing in a turn may be proportional to what is idle.
+//! What a message, a timer and a task that waits cost as their number grows: nothing may be proportional to what is idle.
 
 use std::time::Duration;
 
-use crate::micro::{self, Run, timers};
+use crate::micro::{self, Run, requests, timers, waiters};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::progress::Progress;
@@ -18,13 +18,72 @@ const CONNECTIONS: [usize; 4] = [10, 100, 1_000, 10_000];
 
 const SERVERS: [&str; 4] = ["floor", "luvio", "luvio-tasks", "libuv"];
 
-const TIMERS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// Operations on more and more things of one kind.
+struct Growing {
+    part: &'static str,
+    what: &'static str,
+    sizes: [usize; 4],
+    operations: &'static [Operation],
+    notes: &'static [(&'static str, &'static str)],
+}
 
-const OPERATIONS: [(&str, &str, Run); 3] = [
-    ("start", "luvio, start", timers::luvio_start),
-    ("stop", "luvio, stop", timers::luvio_stop),
-    ("fire", "luvio, fire", timers::luvio_fire_at_once),
-];
+struct Operation {
+    key: &'static str,
+    title: &'static str,
+    run: Run,
+    /// How many a run does with so many things.
+    count: fn(usize) -> usize,
+}
+
+const TIMERS: Growing = Growing {
+    part: "timers",
+    what: "ns of CPU for each timer as there are more of them at once",
+    sizes: [1_000, 10_000, 100_000, 1_000_000],
+    operations: &[
+        each("start", "luvio, start", timers::luvio_start),
+        each("stop", "luvio, stop", timers::luvio_stop),
+        each("fire", "luvio, fire", timers::luvio_fire_at_once),
+    ],
+    notes: &[
+        ("start", "on a new loop each time, so its memory is touched for the first time"),
+        ("fire", "in order; they were started in none"),
+        (
+            "what grows",
+            "the price of memory, which no longer fits the caches, and the logarithm of the number",
+        ),
+    ],
+};
+
+const WAITERS: Growing = Growing {
+    part: "waiters",
+    what: "ns of CPU for each event as more tasks wait for one, and for each wait that is given up",
+    sizes: [10, 100, 1_000, 10_000],
+    operations: &[
+        each_event("notified", "luvio, a send to one of them", waiters::luvio_notified),
+        each_event("accept_next", "luvio, a connection for one", waiters::luvio_accepted),
+        each("leave", "luvio, wait and leave", waiters::luvio_left),
+    ],
+    notes: &[("a connection", "with the client's part, in the same process")],
+};
+
+const REQUESTS: Growing = Growing {
+    part: "requests",
+    what: "ns of CPU for each request as there are more of them on one stream",
+    sizes: [1_000, 10_000, 100_000, 200_000],
+    operations: &[
+        each("drained", "luvio, wait to be drained, and be told", requests::luvio_drained),
+        each("cancel", "luvio, cancel a write, from the back", requests::luvio_cancel),
+    ],
+    notes: &[],
+};
+
+const fn each(key: &'static str, title: &'static str, run: Run) -> Operation {
+    Operation { key, title, run, count: |size| size }
+}
+
+const fn each_event(key: &'static str, title: &'static str, run: Run) -> Operation {
+    Operation { key, title, run, count: |_| waiters::EVENTS }
+}
 
 pub fn run(
     options: &Options,
@@ -34,7 +93,9 @@ pub fn run(
     report: &mut Report,
 ) {
     grow_connections(options, servers, descriptors, progress, report);
-    grow_timers(options, progress, report);
+    for growing in [TIMERS, WAITERS, REQUESTS] {
+        grow(&growing, options, progress, report);
+    }
 }
 
 fn grow_connections(
@@ -136,45 +197,39 @@ fn columns(first: &'static str, sizes: &[usize]) -> Vec<String> {
     std::iter::once(first.to_string()).chain(sizes).collect()
 }
 
-fn grow_timers(options: &Options, progress: &Progress, report: &mut Report) {
-    let mut table = Table::new(
-        "growth: timers",
-        "ns of CPU for each timer as there are more of them at once",
-        &columns("operation", &TIMERS),
-    );
-    for (operation, title, run) in OPERATIONS {
+fn grow(growing: &Growing, options: &Options, progress: &Progress, report: &mut Report) {
+    let Growing { part, what, sizes, operations, notes } = growing;
+    let mut table = Table::new(&format!("growth: {part}"), what, &columns("operation", sizes));
+    for Operation { key, title, run, count } in *operations {
         let mut row = vec![title.to_string()];
-        for size in TIMERS {
-            progress.step(&format!("{title}, {} timers", grouped(size as u64)));
-            // Few timers are over in no time, so they are taken several times.
+        for &size in sizes {
+            progress.step(&format!("{title}, {} {part}", grouped(size as u64)));
+            // Few of them are over in no time, so they are taken several times.
             let rounds = options.rounds_or(if options.quick { 1 } else { 5 });
-            let repeat = (20_000 / size).max(1);
+            let repeat = (20_000 / size.max(count(size))).max(1);
             let mut times = Vec::new();
             for _ in 0..rounds {
                 let mut sum = Duration::ZERO;
                 for _ in 0..repeat {
-                    match micro::in_a_thread(run, size) {
+                    match micro::in_a_thread(*run, size) {
                         Ok(taken) => sum += taken,
                         Err(reason) => report.fail(&format!("growth: {title}"), &reason),
                     }
                 }
-                times.push(sum.as_nanos() as f64 / (repeat * size) as f64);
+                times.push(sum.as_nanos() as f64 / (repeat * count(size)) as f64);
             }
             let spread = Spread::of(&times);
             row.push(spread.map_or("-".into(), |spread| {
                 format!("{:.1} ±{:.1}", spread.median, spread.half_width)
             }));
-            let path = ["growth", "timers", operation, &size.to_string()];
+            let path = ["growth", part, key, &size.to_string()];
             report.record(&path, &[("ns", spread.map(|spread| spread.median))]);
         }
         table.row(row);
     }
-    table.note("start", "on a new loop each time, so its memory is touched for the first time");
-    table.note("fire", "in order; they were started in none");
-    table.note(
-        "what grows",
-        "the price of memory, which no longer fits the caches, and the logarithm of the number",
-    );
+    for (name, note) in *notes {
+        table.note(name, note);
+    }
     progress.clear();
     table.print();
 }

@@ -3,20 +3,24 @@
 //! connecting fall out.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::datagrams::Client;
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::progress::Progress;
-use crate::server::{Running, SERVER_CORE, Server, pin_to_core};
+use crate::server::{LOAD_CORE, Running, SERVER_CORE, Server, pin_to_core};
 use crate::summary::{Report, Table};
 
 const CONNECTIONS: usize = 50;
 const MESSAGE: usize = 64;
+
+/// Datagrams under way, and how many of them count as a round.
+const OUTSTANDING: usize = 64;
 
 /// Messages on each connection, in the short run and in the long one.
 const ROUNDS: [usize; 2] = [100, 600];
@@ -29,34 +33,40 @@ pub fn run(options: &Options, servers: &[Server], progress: &Progress, report: &
     // On the server's core, so that all messages of a round are there when the server runs: the batches, and with them
     // the share of a turn's fixed cost in a message, do not depend on who is faster.
     pin_to_core(SERVER_CORE);
-    let counter = Counter {
-        progress,
-        rounds: if options.quick { QUICK_ROUNDS } else { ROUNDS },
-        quick: options.quick,
+    let rounds = if options.quick { QUICK_ROUNDS } else { ROUNDS };
+    let streams = Counter { progress, rounds, quick: options.quick, datagrams: false };
+    let counters = [streams, Counter { datagrams: true, ..streams }];
+    let for_counter = |counter: &Counter<'_>| -> Vec<&Server> {
+        let all = servers.iter().filter(|server| server.only_in.is_none());
+        all.filter(|server| server.datagrams == counter.datagrams).collect()
     };
-    let servers: Vec<&Server> = servers.iter().filter(|server| server.only_in.is_none()).collect();
     if options.wants("syscalls") {
         progress.part("syscalls");
-        counter.count_syscalls(&servers, report);
+        counters.iter().for_each(|counter| counter.count_syscalls(&for_counter(counter), report));
     }
     if options.wants("instructions") {
         progress.part("instructions");
-        counter.count_instructions(&servers, report);
+        counters
+            .iter()
+            .for_each(|counter| counter.count_instructions(&for_counter(counter), report));
     }
 }
 
 /// Counts what servers do for a message.
+#[derive(Clone, Copy)]
 struct Counter<'a> {
     progress: &'a Progress,
     rounds: [usize; 2],
     quick: bool,
+    /// Of datagrams, and not of streams.
+    datagrams: bool,
 }
 
 impl Counter<'_> {
     fn count_syscalls(&self, servers: &[&Server], report: &mut Report) {
         let mut table = Table::new(
-            "syscalls",
-            "system calls per message on the server; 50 connections, 64 B, by strace",
+            self.part("syscalls"),
+            &format!("system calls per message on the server; {}, by strace", self.what()),
             &["server", "per message", "which"],
         );
         if !is_there("strace") {
@@ -70,9 +80,12 @@ impl Counter<'_> {
                     let which: Vec<String> =
                         kinds.iter().map(|(name, calls)| format!("{name} {calls:.2}")).collect();
                     table.row(vec![server.name.into(), format!("{sum:.2}"), which.join(", ")]);
-                    report.record(&["syscalls", server.name], &[("per_message", Some(sum))]);
+                    report.record(
+                        &[self.part("syscalls"), server.name],
+                        &[("per_message", Some(sum))],
+                    );
                 }
-                Err(reason) => miss("syscalls", server, &reason, &mut table, report),
+                Err(reason) => miss(self.part("syscalls"), server, &reason, &mut table, report),
             }
         }
         self.progress.clear();
@@ -102,8 +115,11 @@ impl Counter<'_> {
 
     fn count_instructions(&self, servers: &[&Server], report: &mut Report) {
         let mut table = Table::new(
-            "instructions",
-            "user instructions and allocations per message on the server; 50 connections, 64 B, by valgrind",
+            self.part("instructions"),
+            &format!(
+                "user instructions and allocations per message on the server; {}, by valgrind",
+                self.what()
+            ),
             &["server", "instructions", "allocations"],
         );
         if !is_there("valgrind") {
@@ -120,7 +136,7 @@ impl Counter<'_> {
                 "--quick",
                 "leaves out the other servers, the other profiles and the allocations",
             );
-        } else {
+        } else if !self.datagrams {
             // The rest takes a while to build.
             let names: Vec<&str> = servers.iter().map(|server| server.name).collect();
             for (name, of, profile, binary) in VARIANTS {
@@ -151,11 +167,11 @@ impl Counter<'_> {
                 row.extend(allocations.map(|allocations| format!("{allocations:.2}")));
                 table.row(row);
                 report.record(
-                    &["instructions", server.name],
+                    &[self.part("instructions"), server.name],
                     &[("per_message", Some(instructions)), ("allocations", allocations)],
                 );
             }
-            Err(reason) => miss("instructions", server, &reason, table, report),
+            Err(reason) => miss(self.part("instructions"), server, &reason, table, report),
         }
     }
 
@@ -181,7 +197,41 @@ impl Counter<'_> {
     /// Messages by which the two runs differ.
     fn messages(&self) -> f64 {
         let [short, long] = self.rounds;
-        (CONNECTIONS * (long - short)) as f64
+        (self.each_round() * (long - short)) as f64
+    }
+
+    fn each_round(&self) -> usize {
+        if self.datagrams { OUTSTANDING } else { CONNECTIONS }
+    }
+
+    fn part(&self, part: &'static str) -> &'static str {
+        match (self.datagrams, part) {
+            (true, "syscalls") => "udp-syscalls",
+            (true, "instructions") => "udp-instructions",
+            _ => part,
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self.datagrams {
+            false => "50 connections, 64 B",
+            true => "1 UDP socket, 64 B, 64 outstanding",
+        }
+    }
+
+    /// Has the server echo so many rounds.
+    fn talk(&self, server: &Running, rounds: usize) -> io::Result<()> {
+        if !self.datagrams {
+            return echo_in_turn(server, rounds);
+        }
+        // From another core, so that there is always something under way: in lockstep each round would end with turns
+        // that only find out that nothing is left.
+        pin_to_core(LOAD_CORE);
+        let pattern = Pattern::new();
+        let talked = Client::connect(&pattern, MESSAGE, OUTSTANDING, false, server.addr)
+            .and_then(|mut client| client.exchange((rounds * OUTSTANDING) as u64));
+        pin_to_core(SERVER_CORE);
+        talked
     }
 
     /// The reports of a tool around the server, after the short run and after the long one.
@@ -193,10 +243,14 @@ impl Counter<'_> {
         let program = server.program.as_ref()?;
         let mut reports = [String::new(), String::new()];
         for (rounds, report) in self.rounds.iter().zip(&mut reports) {
-            self.progress.step(&format!("{}, {} messages", server.name, rounds * CONNECTIONS));
+            self.progress.step(&format!(
+                "{}, {} messages",
+                server.name,
+                rounds * self.each_round()
+            ));
             let file = report_file();
             let mut running = Running::start(program, &tool(&file))?;
-            if let Err(err) = echo_in_turn(&running, *rounds) {
+            if let Err(err) = self.talk(&running, *rounds) {
                 return Err(format!("{err} ({})", running.how_it_ended()));
             }
             running.end_traced().map_err(|err| err.to_string())?;
@@ -246,7 +300,7 @@ fn report_file() -> PathBuf {
 }
 
 /// Sends one message on each connection, then reads all the answers, so many times.
-fn echo_in_turn(server: &Running, rounds: usize) -> std::io::Result<()> {
+fn echo_in_turn(server: &Running, rounds: usize) -> io::Result<()> {
     let pattern = Pattern::new();
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -263,7 +317,7 @@ fn echo_in_turn(server: &Running, rounds: usize) -> std::io::Result<()> {
         for (id, stream) in connections.iter_mut().enumerate() {
             stream.read_exact(&mut answer)?;
             if answer != *pattern.piece(id, (round * MESSAGE) as u64, MESSAGE) {
-                return Err(std::io::Error::other("other bytes came back than were sent"));
+                return Err(io::Error::other("other bytes came back than were sent"));
             }
         }
     }

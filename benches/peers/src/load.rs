@@ -20,7 +20,7 @@ const STREAM_WINDOW: u64 = 4 * 1024 * 1024;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the clients talk before the first slice that counts.
-const WARM_UP: Duration = Duration::from_millis(50);
+pub const WARM_UP: Duration = Duration::from_millis(50);
 
 /// Clients come from so many addresses where there are many of them: one has not enough ports.
 const SOURCES: usize = 16;
@@ -31,6 +31,23 @@ pub struct Sample {
     pub elapsed: Duration,
     /// From sending a message to having its answer, in nanoseconds.
     pub latency: Histogram<u64>,
+}
+
+/// What puts a server under load.
+pub trait Load {
+    /// Has the clients talk for `length`, then waits for what is still under way.
+    fn run(&mut self, length: Duration) -> io::Result<Sample>;
+}
+
+pub fn new_latency() -> Histogram<u64> {
+    Histogram::new(2).expect("two digits can be had")
+}
+
+/// Notes how long an answer took.
+pub fn record_latency(latency: &mut Histogram<u64>, now: Instant, begun: Instant) {
+    let nanos = now.saturating_duration_since(begun).as_nanos();
+    // It grows as it has to, so this cannot fail.
+    let _ = latency.record(u64::try_from(nanos).unwrap_or(u64::MAX));
 }
 
 /// The clients of one scenario, connected to one server.
@@ -95,39 +112,6 @@ impl<'a> Clients<'a> {
         Ok(clients)
     }
 
-    /// Has the clients talk for `length`, then waits for what is still under way.
-    pub fn run(&mut self, length: Duration) -> io::Result<Sample> {
-        let begin = Instant::now();
-        let mut slice = Slice {
-            end: begin + length,
-            now: begin,
-            under_way: 0,
-            messages: 0,
-            latency: Histogram::new(2).expect("two digits can be had"),
-        };
-        let mut ready: Vec<usize> = (0..self.clients.len()).collect();
-        let mut again = Vec::new();
-        loop {
-            for slot in ready.drain(..) {
-                if self.serve(slot, &mut slice)? {
-                    again.push(slot);
-                }
-            }
-            if slice.is_over() && slice.under_way == 0 {
-                break;
-            }
-            let patience = if again.is_empty() { PATIENCE } else { Duration::ZERO };
-            self.poll.poll(&mut self.events, Some(patience))?;
-            if self.events.is_empty() && again.is_empty() {
-                return Err(io::Error::new(ErrorKind::TimedOut, "the server stopped answering"));
-            }
-            slice.now = Instant::now();
-            ready.append(&mut again);
-            ready.extend(self.events.iter().map(|event| event.token().0));
-        }
-        Ok(Sample { messages: slice.messages, elapsed: begin.elapsed(), latency: slice.latency })
-    }
-
     /// Reads what has come for a client and sends what it may. True if it should be served again without an event.
     fn serve(&mut self, slot: usize, slice: &mut Slice) -> io::Result<bool> {
         let Clients { clients, pattern, buffer, scenario, .. } = self;
@@ -146,6 +130,7 @@ impl<'a> Clients<'a> {
             Shape::Churn => message,
             Shape::Messages { outstanding } => client.received + outstanding as u64 * message,
             Shape::Stream => client.received + STREAM_WINDOW,
+            Shape::Datagrams { .. } => unreachable!("they have a load of their own"),
         };
         let sent = client.send(pattern, goal / message * message, message, slice)?;
         Ok(scenario.shape == Shape::Stream && (received || sent))
@@ -168,6 +153,40 @@ impl<'a> Clients<'a> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(slot), both)?;
         Ok(Client { stream, id, sent: 0, received: 0, under_way: VecDeque::new() })
+    }
+}
+
+impl Load for Clients<'_> {
+    fn run(&mut self, length: Duration) -> io::Result<Sample> {
+        let begin = Instant::now();
+        let mut slice = Slice {
+            end: begin + length,
+            now: begin,
+            under_way: 0,
+            messages: 0,
+            latency: new_latency(),
+        };
+        let mut ready: Vec<usize> = (0..self.clients.len()).collect();
+        let mut again = Vec::new();
+        loop {
+            for slot in ready.drain(..) {
+                if self.serve(slot, &mut slice)? {
+                    again.push(slot);
+                }
+            }
+            if slice.is_over() && slice.under_way == 0 {
+                break;
+            }
+            let patience = if again.is_empty() { PATIENCE } else { Duration::ZERO };
+            self.poll.poll(&mut self.events, Some(patience))?;
+            if self.events.is_empty() && again.is_empty() {
+                return Err(io::Error::new(ErrorKind::TimedOut, "the server stopped answering"));
+            }
+            slice.now = Instant::now();
+            ready.append(&mut again);
+            ready.extend(self.events.iter().map(|event| event.token().0));
+        }
+        Ok(Sample { messages: slice.messages, elapsed: begin.elapsed(), latency: slice.latency })
     }
 }
 
@@ -201,9 +220,7 @@ impl Client {
         for _ in before / message..self.received / message {
             slice.messages += 1;
             if let Some(begun) = self.under_way.pop_front() {
-                let nanos = slice.now.saturating_duration_since(begun).as_nanos();
-                // It grows as it has to, so this cannot fail.
-                let _ = slice.latency.record(u64::try_from(nanos).unwrap_or(u64::MAX));
+                record_latency(&mut slice.latency, slice.now, begun);
             }
         }
         Ok(self.received > before)

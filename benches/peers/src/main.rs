@@ -1,5 +1,6 @@
 //! The scoreboard that `cargo bench` shows: luvio beside its peers, on this machine, in this run.
 
+mod datagrams;
 mod growth;
 mod idle;
 mod instructions;

@@ -2,11 +2,13 @@
 
 mod completions;
 mod libuv;
+pub mod requests;
 mod stopwatch;
 mod tasks;
 mod threads;
 pub mod timers;
 mod turns;
+pub mod waiters;
 
 use std::future::Future;
 use std::thread;

@@ -7,8 +7,17 @@ pub enum Shape {
     Messages { outstanding: usize },
     /// Each connection sends as fast as it can.
     Stream,
+    /// One socket keeps so many datagrams under way.
+    Datagrams { outstanding: usize, offload: bool },
     /// Each connection sends one message and is replaced by a new one.
     Churn,
+}
+
+impl Shape {
+    /// True for what needs a server for datagrams.
+    pub fn is_datagrams(self) -> bool {
+        matches!(self, Shape::Datagrams { .. })
+    }
 }
 
 /// One scenario.
@@ -39,6 +48,20 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("bulk", "4 connections, streaming; a message is 64 KiB", 4, 64 * 1024, Shape::Stream),
     scenario("churn", "connect, one message of 64 B, close; 64 at once", 64, 64, Shape::Churn),
+    scenario(
+        "udp",
+        "1 UDP socket, datagrams of 64 B, 64 outstanding",
+        1,
+        64,
+        Shape::Datagrams { outstanding: 64, offload: false },
+    ),
+    scenario(
+        "udp-gso",
+        "1 UDP socket, datagrams of 1,200 B that are sent in one piece, 64 outstanding",
+        1,
+        1_200,
+        Shape::Datagrams { outstanding: 64, offload: true },
+    ),
     Scenario {
         idle: 10_000,
         ..scenario("idle", "10,000 idle connections beside 50 with 64 B", 50, 64, ONE)

@@ -22,6 +22,8 @@ pub struct Server {
     pub program: Result<PathBuf, String>,
     /// The only scenario that it takes part in, if it is not for all of them.
     pub only_in: Option<&'static str>,
+    /// True if it echoes datagrams, and no streams.
+    pub datagrams: bool,
     /// Not having it is no failure.
     optional: bool,
 }
@@ -29,8 +31,17 @@ pub struct Server {
 /// The name of the server that the others are compared with.
 pub const FLOOR: &str = "floor";
 
-pub const NAMES: [&str; 8] =
-    [FLOOR, "luvio", "luvio-tasks", "luvio-spin", "tokio", "smol", "calloop", "libuv"];
+pub const NAMES: [&str; 9] = [
+    FLOOR,
+    "luvio",
+    "luvio-tasks",
+    "luvio-spin",
+    "luvio-offload",
+    "tokio",
+    "smol",
+    "calloop",
+    "libuv",
+];
 
 /// A server that does not listen after so long never will. Under valgrind it takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,6 +65,13 @@ pub fn prepare(options: &Options) -> Vec<Server> {
         ),
         rust("smol", "async-io under async-executor, a task for each connection", "smol_echo"),
         rust("calloop", "calloop, a generic source for each connection, by edge", "calloop_echo"),
+        for_datagrams(rust(FLOOR, "datagrams, by hand on mio", "floor_udp")),
+        for_datagrams(rust("luvio", "datagrams in callbacks: examples/udp_echo", "udp_echo")),
+        for_datagrams(rust("tokio", "datagrams, current-thread runtime", "tokio_udp")),
+        Server {
+            only_in: Some("udp-gso"),
+            ..for_datagrams(rust("luvio-offload", "datagrams with offload", "luvio_udp_gso"))
+        },
     ];
     if options.wants_server("libuv") {
         servers.push(Server {
@@ -61,6 +79,15 @@ pub fn prepare(options: &Options) -> Vec<Server> {
             what: "libuv in C as its users write it: uv_read_start, uv_write with a request for each message",
             program: compile_with_libuv("libuv_echo"),
             only_in: None,
+            datagrams: false,
+            optional: true,
+        });
+        servers.push(Server {
+            name: "libuv",
+            what: "libuv in C as its users write it: uv_udp_recv_start, uv_udp_send with a request for each datagram",
+            program: compile_with_libuv("libuv_udp"),
+            only_in: None,
+            datagrams: true,
             optional: true,
         });
     }
@@ -72,7 +99,11 @@ fn rust(name: &'static str, what: &'static str, binary: &str) -> Server {
     let program = folder().join(binary);
     let missing = format!("{} was not built", program.display());
     let program = program.exists().then_some(program).ok_or(missing);
-    Server { name, what, program, only_in: None, optional: false }
+    Server { name, what, program, only_in: None, datagrams: false, optional: false }
+}
+
+fn for_datagrams(server: Server) -> Server {
+    Server { datagrams: true, ..server }
 }
 
 /// Where cargo has put the servers: where it has put the scoreboard.
@@ -108,7 +139,7 @@ pub fn compile_with_libuv(name: &str) -> Result<PathBuf, String> {
 
 impl Server {
     pub fn new(name: &'static str, program: Result<PathBuf, String>) -> Server {
-        Server { name, what: "", program, only_in: None, optional: false }
+        Server { name, what: "", program, only_in: None, datagrams: false, optional: false }
     }
 
     /// Notes that there are no figures of it in a part of the table. That what is optional is not there is no failure.

@@ -32,7 +32,7 @@ const FOR_MESSAGES: [(&str, &str, &str, &str, Goal); 5] = [
 
 const WITH_MESSAGES: [&str; 4] = ["c50", "c1000", "c50-16k", "c50-p16"];
 
-const OTHERS: [Target; 21] = [
+const OTHERS: [Target; 28] = [
     target(
         "bulk: throughput × floor",
         &["bulk", "luvio", "over", "floor", "throughput"],
@@ -61,6 +61,25 @@ const OTHERS: [Target; 21] = [
     target("syscalls, tasks", &["syscalls", "luvio-tasks", "per_message"], AtMost(2.05)),
     target("instructions, callbacks", &["instructions", "luvio", "per_message"], AtMost(220.0)),
     target("instructions, tasks", &["instructions", "luvio-tasks", "per_message"], AtMost(450.0)),
+    target(
+        "udp: throughput × libuv",
+        &["udp", "luvio", "over", "libuv", "throughput"],
+        AtLeast(1.05),
+    ),
+    target("udp: CPU × libuv", &["udp", "luvio", "over", "libuv", "cpu"], AtMost(0.96)),
+    target("udp: syscalls", &["udp-syscalls", "luvio", "per_message"], AtMost(2.05)),
+    target("udp: instructions", &["udp-instructions", "luvio", "per_message"], AtMost(250.0)),
+    target("udp: allocations", &["udp-instructions", "luvio", "allocations"], AtMost(0.0)),
+    target(
+        "udp-gso: throughput × libuv",
+        &["udp-gso", "luvio-offload", "over", "libuv", "throughput"],
+        AtLeast(3.5),
+    ),
+    target(
+        "udp-gso: CPU × libuv",
+        &["udp-gso", "luvio-offload", "over", "libuv", "cpu"],
+        AtMost(0.26),
+    ),
     target("loop turn, ns", &["micro", "loop turn", "luvio", "ns"], AtMost(215.0)),
     target("timer start, ns", &["micro", "timer start, 1M live", "luvio", "ns"], AtMost(60.0)),
     target("timer stop, ns", &["micro", "timer stop, 1M live", "luvio", "ns"], AtMost(40.0)),

@@ -4,8 +4,9 @@ use std::io;
 
 use hdrhistogram::Histogram;
 
+use crate::datagrams;
 use crate::idle::Idle;
-use crate::load::Clients;
+use crate::load::{Clients, Load, WARM_UP, new_latency};
 use crate::micro::shuffled;
 use crate::options::Options;
 use crate::pattern::Pattern;
@@ -18,7 +19,7 @@ use crate::summary::{Report, Spread, Table, count, grouped, micros};
 pub struct Entry<'a> {
     pub server: &'a Server,
     running: Running,
-    clients: Clients<'a>,
+    clients: Box<dyn Load + 'a>,
     _idle: Option<Idle>,
     /// Messages a second, and server nanoseconds a message, of each round.
     rates: Vec<f64>,
@@ -63,7 +64,10 @@ fn run_scenario(
 ) {
     let mut entries = Vec::new();
     let mut missing = Vec::new();
-    let takes_part = |server: &&Server| server.only_in.is_none_or(|only| only == scenario.name);
+    let takes_part = |server: &&Server| {
+        server.datagrams == scenario.shape.is_datagrams()
+            && server.only_in.is_none_or(|only| only == scenario.name)
+    };
     for server in servers.iter().filter(takes_part) {
         progress.step(&format!("starting {}", server.name));
         match Entry::start(server, scenario, idle, pattern) {
@@ -101,7 +105,17 @@ impl<'a> Entry<'a> {
     ) -> Result<Entry<'a>, String> {
         let mut running = Running::start(server.program.as_ref()?, &[])?;
         let connect = || {
-            let clients = Clients::connect(scenario, pattern, running.addr)?;
+            let clients: Box<dyn Load + 'a> = match scenario.shape {
+                Shape::Datagrams { outstanding, offload } => {
+                    let length = scenario.message;
+                    let to = running.addr;
+                    let mut client =
+                        datagrams::Client::connect(pattern, length, outstanding, offload, to)?;
+                    client.run(WARM_UP)?;
+                    Box::new(client)
+                }
+                _ => Box::new(Clients::connect(scenario, pattern, running.addr)?),
+            };
             if idle == 0 {
                 return Ok((clients, None, None));
             }
@@ -119,7 +133,7 @@ impl<'a> Entry<'a> {
             _idle: idle,
             rates: Vec::new(),
             cpu: Vec::new(),
-            latency: Histogram::new(2).expect("two digits can be had"),
+            latency: new_latency(),
             idle_bytes,
             failure: None,
         })
@@ -174,7 +188,7 @@ fn show(
     let rate = match scenario.shape {
         Shape::Stream => "MB/s",
         Shape::Churn => "conns/s",
-        Shape::Messages { .. } => "msgs/s",
+        Shape::Messages { .. } | Shape::Datagrams { .. } => "msgs/s",
     };
     let mut columns = vec![
         "server",
@@ -268,7 +282,7 @@ fn show_pairs(entries: &[Entry<'_>], table: &mut Table, report: &mut Report, sce
             );
             let pair = (ours.server.name, theirs.server.name);
             if let (
-                ("luvio", "libuv" | "tokio") | ("luvio-tasks", "luvio"),
+                ("luvio" | "luvio-offload", "libuv" | "tokio") | ("luvio-tasks", "luvio"),
                 Some(rate),
                 Some(cpu),
             ) = (pair, rate, cpu)

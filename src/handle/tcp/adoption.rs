@@ -18,6 +18,7 @@ impl Tcp {
     /// the system says otherwise. The socket comes back with the error (in the last case it may be non-blocking).
     ///
     /// libuv: `uv_tcp_open`
+    #[doc(alias = "uv_tcp_open")]
     pub fn open(&self, stream: TcpStream) -> Result<(), Refused<TcpStream>> {
         let prepared = self.prepare_to_adopt(&SockRef::from(&stream));
         if let Err(error) = prepared {
@@ -36,6 +37,7 @@ impl Tcp {
     /// As [`open`](Tcp::open).
     ///
     /// libuv: `uv_tcp_open`
+    #[doc(alias = "uv_tcp_open")]
     pub fn open_listener(&self, listener: TcpListener) -> Result<(), Refused<TcpListener>> {
         if let Err(error) = self.prepare_to_adopt(&SockRef::from(&listener)) {
             return Err(Refused { error, value: listener });
@@ -87,7 +89,7 @@ impl Tcp {
     /// on as if nothing had been asked.
     pub fn into_std(self) -> Result<TcpStream, Refused<Tcp>> {
         let taken = self.0.stream.give_away();
-        self.close_when_taken(taken)
+        socket::close_when_taken(self, taken)
     }
 
     /// As [`into_std`](Tcp::into_std), for a handle that is bound, listening or not. Connections that wait to be accepted go
@@ -100,17 +102,7 @@ impl Tcp {
     /// closing handle. The handle comes back with the error, and goes on as if nothing had been asked.
     pub fn into_std_listener(self) -> Result<TcpListener, Refused<Tcp>> {
         let taken = socket::give_away(&self);
-        self.close_when_taken(taken)
-    }
-
-    fn close_when_taken<S: Into<T>, T>(self, taken: io::Result<S>) -> Result<T, Refused<Tcp>> {
-        match taken {
-            Ok(socket) => {
-                self.close();
-                Ok(socket.into())
-            }
-            Err(error) => Err(Refused { error, value: self }),
-        }
+        socket::close_when_taken(self, taken)
     }
 
     fn prepare_to_adopt(&self, socket: &SockRef<'_>) -> io::Result<()> {

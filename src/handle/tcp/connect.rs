@@ -4,11 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{SockAddr, Socket};
+use socket2::Socket;
 
 use super::Tcp;
 use crate::addr::IntoAddr;
+use crate::handle::ip::to_this_host;
 use crate::request::{Origin, Request};
+use crate::socket::begin_connect;
 
 impl Tcp {
     /// Connects to `addr`.
@@ -30,6 +32,7 @@ impl Tcp {
     /// having been awaited, it goes on.
     ///
     /// libuv: `uv_tcp_connect`
+    #[doc(alias = "uv_tcp_connect")]
     #[track_caller]
     pub fn connect(&self, addr: impl IntoAddr) -> Request<()> {
         self.connect_to(self.core().origin(), addr.into_addr())
@@ -50,15 +53,7 @@ impl Tcp {
     }
 
     fn connect_to(&self, origin: Origin, addr: io::Result<SocketAddr>) -> Request<()> {
-        // Before anything else is asked, as of every call.
-        let addr = match self.core().check_open() {
-            Ok(()) => addr,
-            Err(misuse) => Err(misuse.into()),
-        };
-        match addr {
-            Ok(addr) => self.0.connect(origin, |fresh| self.start_connect(fresh, addr)),
-            Err(err) => Request::finished(origin, Err(err)),
-        }
+        self.0.connect_to(origin, addr, |fresh, addr| self.start_connect(fresh, addr))
     }
 
     fn start_connect(
@@ -67,22 +62,7 @@ impl Tcp {
         addr: SocketAddr,
     ) -> io::Result<mio::net::TcpStream> {
         let socket = fresh.map_or_else(|| self.new_socket(addr), Ok)?;
-        match socket.connect(&SockAddr::from(to_this_host(addr))) {
-            Err(err) if err.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {} // goes on by itself
-            done => done?,
-        }
+        begin_connect(&socket, &to_this_host(addr).into())?;
         Ok(mio::net::TcpStream::from_std(socket.into()))
     }
-}
-
-/// Connecting to "any address" means this host, but not on every system.
-fn to_this_host(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    addr
 }

@@ -19,6 +19,7 @@ impl Tcp {
     /// As [`close`](Tcp::close).
     ///
     /// libuv: `uv_tcp_close_reset`
+    #[doc(alias = "uv_tcp_close_reset")]
     #[track_caller]
     pub fn close_reset(&self) -> Request<()> {
         match self.0.with_any_socket(|socket| socket.set_linger(Some(Duration::ZERO))) {

@@ -37,6 +37,7 @@ impl Tcp {
     /// [`Misuse::Closing`], or what the system says.
     ///
     /// libuv: `uv_tcp_nodelay`
+    #[doc(alias = "uv_tcp_nodelay")]
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.core().check_open()?;
         self.set_option(|socket| socket.set_tcp_nodelay(on), |own| own.nodelay = Some(on))
@@ -51,6 +52,7 @@ impl Tcp {
     /// handle; what the system says.
     ///
     /// libuv: `uv_tcp_keepalive`
+    #[doc(alias = "uv_tcp_keepalive")]
     pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
         self.set_keepalive_params(idle.map(|idle| (idle, None)))
     }
@@ -62,6 +64,7 @@ impl Tcp {
     /// As [`set_keepalive`](Tcp::set_keepalive); none of the three may be zero.
     ///
     /// libuv: `uv_tcp_keepalive_ex`
+    #[doc(alias = "uv_tcp_keepalive_ex")]
     pub fn set_keepalive_with(
         &self,
         idle: Duration,

@@ -4,12 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
 
-use socket2::{SockAddr, Socket};
+use socket2::Socket;
 
 use super::Tcp;
 use crate::addr::IntoAddr;
 use crate::error::Misuse;
 use crate::event_loop::LoopHandle;
+use crate::handle::ip::{as_ip, share_port};
 use crate::socket::StreamSocket;
 
 impl Tcp {
@@ -17,6 +18,8 @@ impl Tcp {
     /// [`open`](Tcp::open) gives it one.
     ///
     /// libuv: `uv_tcp_init`
+    #[doc(alias = "uv_tcp_init")]
+    #[doc(alias = "uv_tcp_init_ex")]
     #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Tcp {
         StreamSocket::make(event_loop, Location::caller())
@@ -34,6 +37,7 @@ impl Tcp {
     /// for.
     ///
     /// libuv: `uv_tcp_bind`
+    #[doc(alias = "uv_tcp_bind")]
     pub fn bind(&self, addr: impl IntoAddr) -> io::Result<()> {
         self.bind_to(addr.into_addr())
     }
@@ -92,6 +96,7 @@ impl Tcp {
     /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) without a socket.
     ///
     /// libuv: `uv_tcp_getsockname`
+    #[doc(alias = "uv_tcp_getsockname")]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.with_any_socket(|socket| as_ip(socket.local_addr()?))?
     }
@@ -106,29 +111,8 @@ impl Tcp {
     /// [`NotConnected`](io::ErrorKind::NotConnected) without a socket ([`Misuse::NoSocket`]) or a connection.
     ///
     /// libuv: `uv_tcp_getpeername`
+    #[doc(alias = "uv_tcp_getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.with_any_socket(|socket| as_ip(socket.peer_addr()?))?
     }
-}
-
-/// Only on systems that spread the connections over the sockets; elsewhere one of them would get all.
-fn share_port(socket: &Socket) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly"))]
-    return socket.set_reuse_port(true);
-    #[cfg(target_os = "freebsd")]
-    return socket.set_reuse_port_lb(true);
-    #[cfg(not(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "dragonfly",
-        target_os = "freebsd"
-    )))]
-    return {
-        let _ = socket;
-        Err(io::ErrorKind::Unsupported.into())
-    };
-}
-
-fn as_ip(addr: SockAddr) -> io::Result<SocketAddr> {
-    addr.as_socket().ok_or_else(|| Misuse::BadAddress.into())
 }

@@ -1,13 +1,17 @@
 //! TCP sockets as the stream engine uses them.
 
+use std::convert::Infallible;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use socket2::SockRef;
 
+use crate::socket::{NO_SIGNAL, connected};
 use crate::stream::Transport;
 
 impl Transport for mio::net::TcpStream {
+    type Along = Infallible;
+
     #[inline]
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut stream = self;
@@ -30,19 +34,6 @@ impl Transport for mio::net::TcpStream {
     }
 
     fn connected(&self) -> io::Result<bool> {
-        if let Some(err) = self.take_error()? {
-            return Err(err);
-        }
-        match self.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(err) => Err(err),
-        }
+        connected(SockRef::from(self))
     }
 }
-
-/// Apple's systems have no such flag; there, the socket's own option does the same.
-#[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: i32 = 0;

@@ -1,5 +1,6 @@
 //! The terminal of a handle, as the stream engine uses it.
 
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -39,6 +40,8 @@ impl AsFd for Terminal {
 }
 
 impl Transport for Terminal {
+    type Along = Infallible;
+
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.descriptor.recv(buffer)
     }

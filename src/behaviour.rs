@@ -769,10 +769,10 @@
 //! [`Misuse::AlreadyReading`]: crate::Misuse::AlreadyReading
 //! [`Misuse::AlreadyReceiving`]: crate::Misuse::AlreadyReceiving
 //! [`Misuse::BadAddress`]: crate::Misuse::BadAddress
-//! [`Misuse::BadInterface`]: crate::Misuse::BadInterface
 //! [`Misuse::BadMode`]: crate::Misuse::BadMode
 //! [`Misuse::BadName`]: crate::Misuse::BadName
 //! [`Misuse::BadPassing`]: crate::Misuse::BadPassing
+//! [`Misuse::BadInterface`]: crate::Misuse::BadInterface
 //! [`Misuse::BadSignal`]: crate::Misuse::BadSignal
 //! [`Misuse::Busy`]: crate::Misuse::Busy
 //! [`Misuse::CannotPass`]: crate::Misuse::CannotPass
@@ -785,9 +785,9 @@
 //! [`Misuse::NestedRun`]: crate::Misuse::NestedRun
 //! [`Misuse::NeverStarted`]: crate::Misuse::NeverStarted
 //! [`Misuse::NoBuffers`]: crate::Misuse::NoBuffers
+//! [`Misuse::NoFile`]: crate::Misuse::NoFile
 //! [`Misuse::NoDestination`]: crate::Misuse::NoDestination
 //! [`Misuse::NoPeer`]: crate::Misuse::NoPeer
-//! [`Misuse::NoFile`]: crate::Misuse::NoFile
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
 //! [`Misuse::NotAPipe`]: crate::Misuse::NotAPipe
 //! [`Misuse::NotATerminal`]: crate::Misuse::NotATerminal

@@ -30,7 +30,7 @@
 //! | idea | what it is | libuv's word |
 //! |---|---|---|
 //! | [`Loop`] | one per thread: polls, keeps the time, owns every handle and task | `uv_loop_t` |
-//! | [`Handle`] | a long-lived thing that can call back many times: [`Tcp`], [`Timer`], [`Notifier`], … | `uv_handle_t` |
+//! | [`Handle`] | a long-lived thing that can call back many times: [`Tcp`], [`Pipe`], [`Timer`], … | `uv_handle_t` |
 //! | [`Request`] | one operation that has started and ends once: a write, a connect, a close | `uv_req_t` |
 //! | task | a future that the loop drives, from [`spawn`] or [`go`] | (luv: a coroutine) |
 //! | [`Coroutine`] | resume and yield, driven by whoever resumes it | (Lua's coroutine) |
@@ -167,7 +167,8 @@
 //! - `descriptors` (default): `Pipe::open` for pipes and sockets of any origin, `Pipe::peer_cred`, and passing of
 //!   descriptors.
 //! - `tty` (default): `Tty`, a terminal; `stdin`, `stdout` and `stderr`, whatever they are.
-//! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`] and `&Tcp`, `Stream` of connections, ticks and signals.
+//! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`], [`Pipe`] and references to them, `Stream` of
+//!   connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(
     missing_debug_implementations,

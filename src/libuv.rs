@@ -129,7 +129,7 @@
 //! | `uv_write` | [`Tcp::write`], [`Tcp::write_vectored`] |
 //! | `uv_write2` | [`Pipe::write_with_fds`] |
 //! | `uv_try_write` | [`Tcp::try_write`], [`Tcp::try_write_vectored`] |
-//! | `uv_try_write2` | [`Pipe::write_with_fds`] |
+//! | `uv_try_write2` | [`Pipe::try_write_with_fds`] |
 //! | `uv_is_readable` | [`Tcp::is_readable`] |
 //! | `uv_is_writable` | [`Tcp::is_writable`] |
 //! | `uv_stream_set_blocking` | it would hold up the loop: await [`Tcp::drained`] |
@@ -157,19 +157,19 @@
 //! | libuv | luvio |
 //! |---|---|
 //! | `uv_pipe_init` | [`Pipe::new`], [`Pipe::with_descriptors`] |
-//! | `uv_pipe_open` | [`Pipe::open`] |
+//! | `uv_pipe_open` | [`Pipe::open`], [`Pipe::open_listener`]; back again: [`Pipe::into_fd`] |
 //! | `uv_pipe_bind` | [`Pipe::bind`] |
 //! | `uv_pipe_bind2` | [`Pipe::bind`] |
-//! | `uv_pipe_connect` | [`Pipe::connect`] |
+//! | `uv_pipe_connect` | [`Pipe::connect`], [`Pipe::connect_timeout`] |
 //! | `uv_pipe_connect2` | [`Pipe::connect`] |
 //! | `uv_pipe_getsockname` | [`Pipe::local_addr`] |
-//! | `uv_pipe_getpeername` | [`Pipe::peer_addr`] |
+//! | `uv_pipe_getpeername` | [`Pipe::peer_addr`], [`Pipe::accept_with_addr`] |
 //! | `uv_pipe_pending_instances` | only for Windows |
 //! | `uv_pipe_pending_count` | [`Pipe::take_fds`] |
 //! | `uv_pipe_pending_type` | [`Pipe::take_fds`] |
 //! | `uv_pipe_chmod` | [`Pipe::chmod`] |
-//! | `uv_pipe` | [`Pipe::pair`] |
-//! | `uv_socketpair` | [`Pipe::pair`] |
+//! | `uv_pipe` | `std::io::pipe`, from Rust 1.87 on |
+//! | `uv_socketpair` | [`Pipe::pair`], [`Pipe::pair_with_descriptors`] |
 //!
 //! # Tty
 //!

@@ -166,6 +166,7 @@
 //! - `udp-offload`: receive and send offload of `Udp`, on Linux.
 //! - `descriptors` (default): `Pipe::open` for pipes and sockets of any origin, `Pipe::peer_cred`, and passing of
 //!   descriptors.
+//! - `tty` (default): `Tty`, a terminal; `stdin`, `stdout` and `stderr`, whatever they are.
 //! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`], [`Pipe`] and references to them, `Stream` of
 //!   connections, ticks and signals.
 #![forbid(unsafe_code)]
@@ -185,6 +186,8 @@ pub mod behaviour;
 pub mod coroutine;
 #[cfg(feature = "udp")]
 mod datagram;
+#[cfg(feature = "tty")]
+mod descriptor;
 mod error;
 mod event_loop;
 mod handle;
@@ -201,6 +204,8 @@ pub use self::addr::{IntoAddr, IntoPipeAddr};
 pub use self::coroutine::Coroutine;
 #[cfg(feature = "udp")]
 pub use self::datagram::Datagram;
+#[cfg(feature = "tty")]
+pub use self::descriptor::{DescriptorKind, guess_handle};
 pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
@@ -213,8 +218,12 @@ pub use self::handle::pipe::credentials::PeerCred;
 pub use self::handle::poll::{Interest, Poll, Ready};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
+#[cfg(feature = "tty")]
+pub use self::handle::stdio::{Stdio, stderr, stdin, stdout};
 pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
+#[cfg(feature = "tty")]
+pub use self::handle::tty::{Tty, TtyMode};
 #[cfg(feature = "udp")]
 pub use self::handle::udp::{Interface, Udp};
 pub use self::handle::{Handle, Kind};

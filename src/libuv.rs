@@ -175,13 +175,13 @@
 //!
 //! | libuv | luvio |
 //! |---|---|
-//! | `uv_tty_init` | later: `Tty::new` |
-//! | `uv_tty_set_mode` | later: `Tty::set_mode` |
-//! | `uv_tty_reset_mode` | later: `Tty::reset_mode` |
-//! | `uv_tty_get_winsize` | later: `Tty::winsize` |
+//! | `uv_tty_init` | [`Tty::new`] |
+//! | `uv_tty_set_mode` | [`Tty::set_mode`] |
+//! | `uv_tty_reset_mode` | [`Tty::reset_mode`] |
+//! | `uv_tty_get_winsize` | [`Tty::winsize`] |
 //! | `uv_tty_set_vterm_state` | only for Windows |
 //! | `uv_tty_get_vterm_state` | only for Windows |
-//! | `uv_guess_handle` | later: `stdin`, `stdout`, `stderr` |
+//! | `uv_guess_handle` | [`guess_handle`]; [`stdin`], [`stdout`] and [`stderr`] need no guess |
 //!
 //! # Udp
 //!

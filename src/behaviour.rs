@@ -822,3 +822,6 @@
 //! [`spawn`]: crate::spawn()
 //! [`timeout`]: crate::timeout()
 //! [`unconstrained`]: crate::unconstrained()
+
+// What a feature brings is a link only where it is there.
+#![cfg_attr(not(feature = "tty"), allow(rustdoc::broken_intra_doc_links))]

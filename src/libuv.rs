@@ -430,13 +430,18 @@
 //! | `uv_wtf8_length_as_utf16` | only for Windows |
 //! | `uv_wtf8_to_utf16` | only for Windows |
 
-// `Signal` and `Udp` are links only where they are there.
-#![cfg_attr(not(all(feature = "signal", feature = "udp")), allow(rustdoc::broken_intra_doc_links))]
+// What a feature brings is a link only where it is there.
+#![cfg_attr(
+    not(all(feature = "signal", feature = "udp", feature = "tty", feature = "descriptors")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(all(doc, feature = "signal"))]
 use crate::Signal;
 #[cfg(all(doc, feature = "udp"))]
 use crate::Udp;
+#[cfg(all(doc, feature = "tty"))]
+use crate::{Tty, guess_handle};
 #[cfg(doc)]
 use crate::{
     Builder, Check, Handle, Idle, IntoAddr, Kind, Loop, LoopHandle, Misuse, Notifier,

@@ -440,10 +440,10 @@
 use crate::Signal;
 #[cfg(all(doc, feature = "udp"))]
 use crate::Udp;
-#[cfg(all(doc, feature = "tty"))]
-use crate::{Tty, guess_handle};
 #[cfg(doc)]
 use crate::{
     Builder, Check, Handle, Idle, IntoAddr, Kind, Loop, LoopHandle, Misuse, Notifier,
     NotifierSender, Pipe, Poll, Prepare, Remote, Request, Tcp, Timer,
 };
+#[cfg(all(doc, feature = "tty"))]
+use crate::{Tty, guess_handle, stderr, stdin, stdout};

@@ -430,8 +430,11 @@
 //! | `uv_wtf8_length_as_utf16` | only for Windows |
 //! | `uv_wtf8_to_utf16` | only for Windows |
 
-// `Signal` and `Udp` are links only where they are there.
-#![cfg_attr(not(all(feature = "signal", feature = "udp")), allow(rustdoc::broken_intra_doc_links))]
+// `Signal`, `Tty` and `Udp` are links only where they are there.
+#![cfg_attr(
+    not(all(feature = "signal", feature = "tty", feature = "udp")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(all(doc, feature = "signal"))]
 use crate::Signal;
@@ -442,3 +445,5 @@ use crate::{
     Builder, Check, Handle, Idle, IntoAddr, Kind, Loop, LoopHandle, Misuse, Notifier,
     NotifierSender, Pipe, Poll, Prepare, Remote, Request, Tcp, Timer,
 };
+#[cfg(all(doc, feature = "tty"))]
+use crate::{Tty, guess_handle, stderr, stdin, stdout};

@@ -81,10 +81,6 @@ impl Descriptor {
         Descriptor { direction, ..self }
     }
 
-    pub(crate) fn kind(&self) -> DescriptorKind {
-        self.kind
-    }
-
     /// True if somebody else has a duplicate of the descriptor.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared

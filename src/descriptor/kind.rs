@@ -9,7 +9,7 @@ use socket2::{Domain, SockRef, Type};
 
 /// What a descriptor is, in the words of the handles that serve it.
 ///
-/// libuv: `uv_handle_type`, as far as `uv_guess_handle` answers it
+/// libuv: the values of `uv_handle_type` that it guesses
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DescriptorKind {

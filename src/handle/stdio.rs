@@ -58,7 +58,7 @@ use crate::stream::{Direction, PlainHandle, PlainStream, Stream, StreamHandle, i
 /// **One way.** Reading what is for writing is refused with [`Misuse::NotConnected`](crate::Misuse::NotConnected), the reverse
 /// with [`Misuse::ShutDown`](crate::Misuse::ShutDown).
 ///
-/// libuv: `uv_tty_t`, `uv_pipe_t`, `uv_tcp_t` or `uv_fs_read`, as `uv_guess_handle` says
+/// libuv: `uv_tty_t`, `uv_pipe_t` or `uv_tcp_t`; it has no stream for a file
 #[derive(Clone)]
 pub struct Stdio(Rc<PlainStream<Stdio>>);
 
@@ -82,7 +82,7 @@ impl_futures_io!(Stdio);
 /// What the system says, such as `EBADF` if the process has closed the descriptor;
 /// [`Misuse::LoopGone`](crate::Misuse::LoopGone).
 ///
-/// libuv: `uv_tty_init`, `uv_pipe_open`, `uv_tcp_open`
+/// libuv: `uv_tty_t`, `uv_pipe_t` or `uv_tcp_t`, as it happens
 #[track_caller]
 pub fn stdin(event_loop: &LoopHandle) -> io::Result<Stdio> {
     open(event_loop, Location::caller(), io::stdin(), Direction::ReadOnly)
@@ -96,7 +96,7 @@ pub fn stdin(event_loop: &LoopHandle) -> io::Result<Stdio> {
 /// # Errors
 /// As [`stdin`].
 ///
-/// libuv: `uv_tty_init`, `uv_pipe_open`, `uv_tcp_open`
+/// libuv: `uv_tty_t`, `uv_pipe_t` or `uv_tcp_t`, as it happens
 #[track_caller]
 pub fn stdout(event_loop: &LoopHandle) -> io::Result<Stdio> {
     open(event_loop, Location::caller(), io::stdout(), Direction::WriteOnly)
@@ -107,7 +107,7 @@ pub fn stdout(event_loop: &LoopHandle) -> io::Result<Stdio> {
 /// # Errors
 /// As [`stdin`].
 ///
-/// libuv: `uv_tty_init`, `uv_pipe_open`, `uv_tcp_open`
+/// libuv: `uv_tty_t`, `uv_pipe_t` or `uv_tcp_t`, as it happens
 #[track_caller]
 pub fn stderr(event_loop: &LoopHandle) -> io::Result<Stdio> {
     open(event_loop, Location::caller(), io::stderr(), Direction::WriteOnly)

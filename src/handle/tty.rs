@@ -15,7 +15,7 @@ use rustix::termios::tcgetwinsize;
 
 use self::terminal::Terminal;
 use super::{Kind, impl_handle};
-use crate::descriptor::{Descriptor, DescriptorKind};
+use crate::descriptor::{Descriptor, DescriptorKind, guess_handle};
 use crate::error::Misuse;
 use crate::event_loop::LoopHandle;
 #[cfg(feature = "futures")]
@@ -126,10 +126,10 @@ impl Tty {
         place: &'static Location<'static>,
         fd: BorrowedFd<'_>,
     ) -> io::Result<Tty> {
-        let descriptor = Descriptor::of(fd)?;
-        if descriptor.kind() != DescriptorKind::Tty {
+        if guess_handle(fd)? != DescriptorKind::Tty {
             return Err(Misuse::NotATerminal.into());
         }
+        let descriptor = Descriptor::of(fd)?;
         let is_shared = descriptor.is_shared();
         PlainStream::make(event_loop, place, Terminal::new(descriptor)?, is_shared)
     }
@@ -192,6 +192,7 @@ impl Tty {
     /// [`NotConnected`](io::ErrorKind::NotConnected) ([`Misuse::NoSocket`]) after close.
     ///
     /// libuv: `uv_fileno`
+    #[doc(alias = "uv_fileno")]
     pub fn fileno(&self) -> io::Result<RawFd> {
         self.with_fd(|fd| std::os::fd::AsRawFd::as_raw_fd(&fd))
     }

@@ -822,3 +822,6 @@
 //! [`spawn`]: crate::spawn()
 //! [`timeout`]: crate::timeout()
 //! [`unconstrained`]: crate::unconstrained()
+
+// `Tty` and the standard streams are links only where they are there.
+#![cfg_attr(not(feature = "tty"), allow(rustdoc::broken_intra_doc_links))]

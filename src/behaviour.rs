@@ -675,8 +675,8 @@
 //!   on.
 //! - **Z-04** The end of the stream is a value, no error, and comes again if it is awaited again.
 //! - **Z-05** Closing a handle ends every future that waits on it with [`Canceled`], and so ends one that begins to
-//!   wait afterwards, for data, a connection, a send or a delivery: a loop around an await ends with the same error,
-//!   whenever the close comes. Dropping the loop does the same.
+//!   wait afterwards, for data, a datagram, a connection, a send, a delivery or a descriptor: a loop around an await ends
+//!   with the same error, whenever the close comes. Dropping the loop does the same.
 //! - **Z-06** Dropping a future cancels what can be cancelled without harm (a wait, a read, a sleep, an awaited
 //!   connect) and lets a write or a shutdown go on. The handle stays usable.
 //! - **Z-07** A sleep gives its timer back when it ends, is dropped, or its loop is.
@@ -823,5 +823,5 @@
 //! [`timeout`]: crate::timeout()
 //! [`unconstrained`]: crate::unconstrained()
 
-// `Tty` and the standard streams are links only where they are there.
+// What a feature brings is a link only where it is there.
 #![cfg_attr(not(feature = "tty"), allow(rustdoc::broken_intra_doc_links))]

@@ -430,9 +430,9 @@
 //! | `uv_wtf8_length_as_utf16` | only for Windows |
 //! | `uv_wtf8_to_utf16` | only for Windows |
 
-// `Signal`, `Tty` and `Udp` are links only where they are there.
+// What a feature brings is a link only where it is there.
 #![cfg_attr(
-    not(all(feature = "signal", feature = "tty", feature = "udp")),
+    not(all(feature = "signal", feature = "udp", feature = "tty", feature = "descriptors")),
     allow(rustdoc::broken_intra_doc_links)
 )]
 

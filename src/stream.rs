@@ -235,9 +235,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn drop_callbacks(&self) {
-        let unconnected = self.take_unconnected_reader();
-        self.reader.clear();
-        drop(unconnected);
+        self.drop_readers();
     }
 
     /// Runs `f` with the socket. It may use the stream meanwhile, even close it.

@@ -188,9 +188,9 @@ fn a_read_may_take_over_whatever_the_waker_of_the_other_does() {
             let deed =
                 move || refused.set(misuse(ready(other.read_once())) == Misuse::AlreadyReading);
             if in_wake {
-                waker.on_wake(deed)
+                waker.on_wake(deed);
             } else {
-                waker.on_drop(deed)
+                waker.on_drop(deed);
             }
             let wakes = Wakes::new();
             let mut taking_over = tcp.read_once();

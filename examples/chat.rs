@@ -25,10 +25,13 @@ use luvio::{ByteStream, Listen, Loop, Pipe, Tcp, go};
 /// The longest line. Without a bound, a guest who never ends it would fill our memory, too.
 const LONGEST_LINE: usize = 4 * 1024;
 
+/// Writes a line to a guest.
+type Hear = Box<dyn Fn(&[u8])>;
+
 /// Who is here.
 #[derive(Default)]
 struct Room {
-    guests: RefCell<BTreeMap<u32, Box<dyn Fn(&[u8])>>>,
+    guests: RefCell<BTreeMap<u32, Hear>>,
     next: Cell<u32>,
 }
 

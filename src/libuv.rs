@@ -129,7 +129,7 @@
 //! | `uv_write` | [`Tcp::write`], [`Tcp::write_vectored`] |
 //! | `uv_write2` | [`Pipe::write_with_fds`] |
 //! | `uv_try_write` | [`Tcp::try_write`], [`Tcp::try_write_vectored`] |
-//! | `uv_try_write2` | [`Pipe::write_with_fds`] |
+//! | `uv_try_write2` | [`Pipe::try_write_with_fds`] |
 //! | `uv_is_readable` | [`Tcp::is_readable`] |
 //! | `uv_is_writable` | [`Tcp::is_writable`] |
 //! | `uv_stream_set_blocking` | it would hold up the loop: await [`Tcp::drained`] |
@@ -157,31 +157,31 @@
 //! | libuv | luvio |
 //! |---|---|
 //! | `uv_pipe_init` | [`Pipe::new`], [`Pipe::with_descriptors`] |
-//! | `uv_pipe_open` | [`Pipe::open`] |
+//! | `uv_pipe_open` | [`Pipe::open`], [`Pipe::open_listener`]; back again: [`Pipe::into_fd`] |
 //! | `uv_pipe_bind` | [`Pipe::bind`] |
 //! | `uv_pipe_bind2` | [`Pipe::bind`] |
-//! | `uv_pipe_connect` | [`Pipe::connect`] |
+//! | `uv_pipe_connect` | [`Pipe::connect`], [`Pipe::connect_timeout`] |
 //! | `uv_pipe_connect2` | [`Pipe::connect`] |
 //! | `uv_pipe_getsockname` | [`Pipe::local_addr`] |
-//! | `uv_pipe_getpeername` | [`Pipe::peer_addr`] |
+//! | `uv_pipe_getpeername` | [`Pipe::peer_addr`], [`Pipe::accept_with_addr`] |
 //! | `uv_pipe_pending_instances` | only for Windows |
 //! | `uv_pipe_pending_count` | [`Pipe::take_fds`] |
 //! | `uv_pipe_pending_type` | [`Pipe::take_fds`] |
 //! | `uv_pipe_chmod` | [`Pipe::chmod`] |
-//! | `uv_pipe` | [`Pipe::pair`] |
-//! | `uv_socketpair` | [`Pipe::pair`] |
+//! | `uv_pipe` | `std::io::pipe`, from Rust 1.87 on |
+//! | `uv_socketpair` | [`Pipe::pair`], [`Pipe::pair_with_descriptors`] |
 //!
 //! # Tty
 //!
 //! | libuv | luvio |
 //! |---|---|
-//! | `uv_tty_init` | later: `Tty::new` |
-//! | `uv_tty_set_mode` | later: `Tty::set_mode` |
-//! | `uv_tty_reset_mode` | later: `Tty::reset_mode` |
-//! | `uv_tty_get_winsize` | later: `Tty::winsize` |
+//! | `uv_tty_init` | [`Tty::new`] |
+//! | `uv_tty_set_mode` | [`Tty::set_mode`] |
+//! | `uv_tty_reset_mode` | [`Tty::reset_mode`] |
+//! | `uv_tty_get_winsize` | [`Tty::winsize`] |
 //! | `uv_tty_set_vterm_state` | only for Windows |
 //! | `uv_tty_get_vterm_state` | only for Windows |
-//! | `uv_guess_handle` | later: `stdin`, `stdout`, `stderr` |
+//! | `uv_guess_handle` | [`guess_handle`]; [`stdin`], [`stdout`] and [`stderr`] need no guess |
 //!
 //! # Udp
 //!
@@ -430,8 +430,11 @@
 //! | `uv_wtf8_length_as_utf16` | only for Windows |
 //! | `uv_wtf8_to_utf16` | only for Windows |
 
-// `Signal` and `Udp` are links only where they are there.
-#![cfg_attr(not(all(feature = "signal", feature = "udp")), allow(rustdoc::broken_intra_doc_links))]
+// What a feature brings is a link only where it is there.
+#![cfg_attr(
+    not(all(feature = "signal", feature = "udp", feature = "tty", feature = "descriptors")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(all(doc, feature = "signal"))]
 use crate::Signal;
@@ -442,3 +445,5 @@ use crate::{
     Builder, Check, Handle, Idle, IntoAddr, Kind, Loop, LoopHandle, Misuse, Notifier,
     NotifierSender, Pipe, Poll, Prepare, Remote, Request, Tcp, Timer,
 };
+#[cfg(all(doc, feature = "tty"))]
+use crate::{Tty, guess_handle, stderr, stdin, stdout};

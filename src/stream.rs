@@ -22,6 +22,8 @@ mod draining;
 mod face;
 mod line;
 mod outcome;
+#[cfg(feature = "tty")]
+mod plain;
 #[cfg(feature = "futures")]
 mod poll_io;
 mod reading;
@@ -36,9 +38,11 @@ use std::io;
 pub use self::face::ByteStream;
 pub(crate) use self::face::{finish, impl_stream};
 use self::outcome::Outcome;
+#[cfg(feature = "tty")]
+pub(crate) use self::plain::{PlainHandle, PlainStream};
 use self::reading::EndOfPass;
 use self::requests::Outgoing;
-#[cfg(any(feature = "descriptors", test))]
+#[cfg(any(feature = "descriptors", feature = "tty", test))]
 pub(crate) use self::transport::Direction;
 use self::transport::nature_of;
 pub(crate) use self::transport::{Along, AlongOf, Transport};

@@ -6,22 +6,33 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
 use allocator::{allocated, allocations};
-use luvio::{Loop, Notifier, RunMode, Tcp, Timer};
-use support::{connected_pair, turn, watchdog, with_virtual_loop};
+use luvio::{ByteStream, Loop, Notifier, Pipe, RunMode, Tcp, Timer};
+use support::{turn, watchdog, with_virtual_loop};
 
 const ZERO: Duration = Duration::ZERO;
 const MESSAGES: usize = 1_000;
 /// The first ones make room in queues that are kept.
 const WARM_UP: usize = 10;
 
-/// Sends messages and waits for each to come back. Says how often the thread allocated after the first few.
-fn echo_allocations(event_loop: &Loop, mut peer: TcpStream) -> usize {
+fn tcp_pair(event_loop: &Loop) -> (Tcp, std::net::TcpStream) {
+    let (tcp, peer) = support::connected_pair(event_loop);
     peer.set_nonblocking(true).expect("it can be set");
+    (tcp, peer)
+}
+
+/// Two Unix-domain sockets, of which one is the loop's.
+fn unix_pair(event_loop: &Loop) -> (Pipe, UnixStream) {
+    let (pipe, peer) = Pipe::pair(event_loop).expect("a pair can be made");
+    (pipe, peer.into_fd().expect("nothing is under way").into())
+}
+
+/// Sends messages and waits for each to come back. Says how often the thread allocated after the first few.
+fn echo_allocations(event_loop: &Loop, mut peer: impl Read + Write) -> usize {
     let message = [b'm'; 100];
     let mut send_and_wait = || {
         peer.write_all(&message).expect("the socket has room");
@@ -45,14 +56,21 @@ fn echo_allocations(event_loop: &Loop, mut peer: TcpStream) -> usize {
 fn echo_in_callbacks_does_not_allocate() {
     let _watchdog = watchdog();
     let event_loop = Loop::new().expect("a loop can be made");
-    let (tcp, peer) = connected_pair(&event_loop);
-    tcp.read_start(|tcp, chunk| {
-        if let Some(data) = chunk.expect("it reads") {
-            tcp.write(data);
-        }
-    })
-    .expect("a connection can be read");
+    let (tcp, peer) = tcp_pair(&event_loop);
+    echo(&tcp);
     assert_eq!(echo_allocations(&event_loop, peer), 0);
+    let (pipe, peer) = unix_pair(&event_loop);
+    echo(&pipe);
+    assert_eq!(echo_allocations(&event_loop, peer), 0);
+}
+
+fn echo(stream: &impl ByteStream) {
+    let read = stream.read_start(|stream, chunk| {
+        if let Some(data) = chunk.expect("it reads") {
+            stream.write(data);
+        }
+    });
+    read.expect("a connection can be read");
 }
 
 /// A message that a task reads into a buffer of its own and writes back allocates nothing, waiting included.
@@ -60,11 +78,14 @@ fn echo_in_callbacks_does_not_allocate() {
 fn echo_in_a_task_does_not_allocate() {
     let _watchdog = watchdog();
     let event_loop = Loop::new().expect("a loop can be made");
-    let (tcp, peer) = connected_pair(&event_loop);
+    let (tcp, peer) = tcp_pair(&event_loop);
     event_loop.go(echo_with_buffer(tcp));
     assert_eq!(echo_allocations(&event_loop, peer), 0);
-    let (tcp, peer) = connected_pair(&event_loop);
+    let (tcp, peer) = tcp_pair(&event_loop);
     event_loop.go(echo_from_the_loops_buffer(tcp));
+    assert_eq!(echo_allocations(&event_loop, peer), 0);
+    let (pipe, peer) = unix_pair(&event_loop);
+    event_loop.go(echo_from_the_loops_buffer(pipe));
     assert_eq!(echo_allocations(&event_loop, peer), 0);
 }
 
@@ -78,7 +99,7 @@ async fn echo_with_buffer(tcp: Tcp) -> io::Result<()> {
 }
 
 /// Lends the loop's buffer to the write, which is over at once unless the kernel is full.
-async fn echo_from_the_loops_buffer(tcp: Tcp) -> io::Result<()> {
+async fn echo_from_the_loops_buffer(tcp: impl ByteStream) -> io::Result<()> {
     while let Some(write) = tcp.read_with(|data| tcp.write(data)).await? {
         write.await?;
     }
@@ -183,8 +204,7 @@ mod datagrams {
 fn queued_messages_leave_nothing_behind() {
     let _watchdog = watchdog();
     let event_loop = Loop::new().expect("a loop can be made");
-    let (tcp, peer) = connected_pair(&event_loop);
-    peer.set_nonblocking(true).expect("it can be set");
+    let (tcp, peer) = tcp_pair(&event_loop);
     let fill_and_drain = || {
         support::fill(&tcp);
         let mut buffer = [0; 64 * 1024];

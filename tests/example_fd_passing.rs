@@ -97,7 +97,7 @@ while True:
     server.assert_ends_well();
 }
 
-/// A worker that ends takes the first process along, with a line that says why.
+/// A worker that ends takes the first process along.
 #[test]
 fn a_worker_that_ends_ends_the_server() {
     let server = start(&["true"]);

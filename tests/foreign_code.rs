@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 use callbacks::{Arm, every_kind};
 use foreign::{ExplosivePayload, ForeignWaker, OnDrop, panics};
 use futures::FutureExt;
+#[cfg(feature = "futures")]
+use futures::io::{AsyncRead, AsyncWrite};
 use log::{LevelFilter, Log, Metadata, Record};
 use luvio::{
     Builder, Handle, JoinError, JoinHandle, Loop, Notifier, Resume, RunMode, Tcp, Timer,
@@ -1252,6 +1254,42 @@ fn stream_waits() -> Vec<(&'static str, Begin)> {
         ("refused connect", refused),
         ("read_once, refused connect", read_while_connecting),
     ]
+}
+
+/// By the futures-io traits, which keep a waker until there is news.
+#[cfg(feature = "futures")]
+fn waits_by_trait() -> Vec<(&'static str, Begin)> {
+    vec![
+        ("poll_read", |world| {
+            reading(world, |mut tcp| {
+                poll_fn(move |context| Pin::new(&mut tcp).poll_read(context, &mut [0; 7]))
+            })
+        }),
+        ("poll_write", |world| {
+            clogged_wait(world, |mut tcp| {
+                poll_fn(move |context| Pin::new(&mut tcp).poll_write(context, b"more"))
+            })
+        }),
+        ("poll_flush", |world| {
+            clogged_wait(world, |mut tcp| {
+                poll_fn(move |context| Pin::new(&mut tcp).poll_flush(context))
+            })
+        }),
+    ]
+}
+
+/// Z-02, Z-15, L-40: a waker of the futures-io traits may do anything when it is cloned or woken, by a close, too, and when
+/// the loop is dropped.
+#[cfg(feature = "futures")]
+#[test]
+fn a_waker_of_the_traits_may_do_anything() {
+    for_each_wait(waits_by_trait(), &[Act::Panics, Act::Fulfils, Act::Closes], act_in_clone);
+    for by_close in [false, true] {
+        for_each_wait(waits_by_trait(), &ACTS_IN_WAKE, |what, begin, act| {
+            act_in_wake(what, begin, act, by_close);
+        });
+    }
+    for_each_wait(waits_by_trait(), &ACTS_IN_LOOP_DROP, act_in_loop_drop);
 }
 
 /// Z-02, L-40: cloning a waker may do anything to the stream for which it is to wait.

@@ -17,8 +17,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use luvio::{
-    AliveKind, Check, Handle, Idle, Interest, Kind, LoopHandle, Misuse, Notifier, Prepare, Request,
-    Tcp, Timer, is_canceled,
+    AliveKind, Check, Handle, Idle, Interest, Kind, LoopHandle, Misuse, Notifier, Pipe, Prepare,
+    Request, Tcp, Timer, is_canceled,
 };
 use support::{
     Drops, Journal, connected_pair, expect, fill, misuse, new_loop, reset, std_pair, turn,
@@ -83,7 +83,7 @@ impl Variety {
     }
 
     fn can_be_stopped(&self) -> bool {
-        self.can_be_started() && self.name != "listener"
+        self.can_be_started() && !self.name.ends_with("listener")
     }
 }
 
@@ -99,6 +99,9 @@ fn varieties() -> Vec<Variety> {
         Variety { kind: Kind::Poll, name: "poll", make: poll },
         Variety { kind: Kind::Tcp, name: "reader", make: reader },
         Variety { kind: Kind::Tcp, name: "listener", make: listener },
+        #[cfg(feature = "descriptors")]
+        Variety { kind: Kind::Pipe, name: "pipe reader", make: pipe_reader },
+        Variety { kind: Kind::Pipe, name: "pipe listener", make: pipe_listener },
     ]
 }
 
@@ -206,6 +209,38 @@ fn listener(event_loop: &LoopHandle) -> Sample {
         start: Box::new(move |mut cb| starting.listen(8, move |_, _| cb())),
         stop: Box::new(|| unreachable!("see `can_be_stopped`")),
         provoke: Box::new(move || clients.borrow_mut().extend(TcpStream::connect(addr))),
+    }
+}
+
+#[cfg(feature = "descriptors")]
+fn pipe_reader(event_loop: &LoopHandle) -> Sample {
+    let (here, peer) = std::os::unix::net::UnixStream::pair().expect("a pair can be made");
+    let pipe = Pipe::new(event_loop);
+    pipe.open(here).expect("a connected socket can be adopted");
+    let (starting, stopping) = (pipe.clone(), pipe.clone());
+    Sample {
+        handle: Rc::new(pipe),
+        start: Box::new(move |mut cb| starting.read_start(move |_, _| cb())),
+        stop: Box::new(move || stopping.read_stop()),
+        provoke: Box::new(move || drop((&peer).write(b"x"))),
+    }
+}
+
+fn pipe_listener(event_loop: &LoopHandle) -> Sample {
+    let folder = support::Folder::new();
+    let path = folder.path("listener");
+    let pipe = Pipe::new(event_loop);
+    pipe.bind(&path).expect("the name is free");
+    let starting = pipe.clone();
+    let clients = RefCell::new(Vec::new());
+    Sample {
+        handle: Rc::new(pipe),
+        start: Box::new(move |mut cb| starting.listen(8, move |_, _| cb())),
+        stop: Box::new(|| unreachable!("see `can_be_stopped`")),
+        provoke: Box::new(move || {
+            let _ = &folder;
+            clients.borrow_mut().extend(std::os::unix::net::UnixStream::connect(&path));
+        }),
     }
 }
 
@@ -1300,6 +1335,7 @@ fn walk_shows_each_handle_as_what_it_is() {
                 Kind::Check => any.is::<Check>(),
                 Kind::Notifier => any.is::<Notifier>(),
                 Kind::Tcp => any.is::<Tcp>(),
+                Kind::Pipe => any.is::<Pipe>(),
                 Kind::Poll => any.is::<luvio::Poll>(),
                 #[cfg(feature = "signal")]
                 Kind::Signal => any.is::<luvio::Signal>(),
@@ -1340,6 +1376,7 @@ fn debug_output_shows_state_and_place() {
         (format!("{:?}", Prepare::new(&event_loop)), "Prepare {"),
         (format!("{:?}", Check::new(&event_loop)), "Check {"),
         (format!("{:?}", Tcp::new(&event_loop)), "Tcp {"),
+        (format!("{:?}", Pipe::new(&event_loop)), "Pipe {"),
         (format!("{notifier:?}"), "Notifier {"),
         (format!("{:?}", notifier.sender()), "NotifierSender {"),
         #[cfg(feature = "signal")]

@@ -316,6 +316,28 @@ fn descriptors_without_room_are_lost_and_nothing_else() {
     });
 }
 
+/// U-15, U-18: a try passes at once, or hands the descriptors back.
+#[test]
+fn a_try_passes_at_once_or_hands_back() {
+    with_loop(|event_loop| {
+        let (one, other) = pair(event_loop);
+        assert_eq!(one.try_write_with_fds(b"x", vec![marked(1)]).unwrap(), 1);
+        event_loop.try_block_on(other.read_once()).unwrap();
+        assert_eq!(marks(other.take_fds()), [1]);
+        while one.write_queue_size() == 0 {
+            one.write(vec![0; 64 * 1024]);
+        }
+        let refused = one.try_write_with_fds(b"x", vec![marked(2)]).unwrap_err();
+        assert_eq!(refused.error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(marks(refused.value), [2]);
+        let refused = other.try_write_with_fds(b"", vec![marked(3)]).unwrap_err();
+        assert_eq!(Misuse::of(&refused.error), Some(Misuse::BadPassing));
+        assert_eq!(marks(refused.value), [3]);
+        one.close();
+        other.close();
+    });
+}
+
 /// U-17: a descriptor that was received does not go to a child.
 #[test]
 fn received_descriptors_are_close_on_exec() {

@@ -413,3 +413,34 @@ fn a_connect_with_a_limit_connects() {
         assert_eq!(misuse(event_loop.block_on(missing).unwrap()), Misuse::AlreadyConnected);
     });
 }
+
+/// RD-05, SH-01: the traits of futures-io, by their own combinators, and the stream of connections.
+#[cfg(feature = "futures")]
+#[test]
+fn the_traits_of_futures_work_on_pipes() {
+    use futures::StreamExt;
+    use futures::io::{AsyncReadExt, AsyncWriteExt};
+    let folder = Folder::new();
+    with_loop(|event_loop| {
+        let server = Pipe::new(event_loop);
+        server.bind(folder.path("server")).unwrap();
+        server.listen_only(8).unwrap();
+        let mut client = Pipe::new(event_loop);
+        client.connect(server.local_addr().unwrap());
+        let echoed = event_loop.try_block_on(async {
+            let accepted = server.incoming().next().await.unwrap()?;
+            luvio::go(async move {
+                let (reader, mut writer) = (&accepted, &accepted);
+                futures::io::copy(reader, &mut writer).await?;
+                AsyncWriteExt::close(&mut writer).await
+            });
+            let sent = vec![b'e'; 100_000];
+            AsyncWriteExt::write_all(&mut client, &sent).await?;
+            AsyncWriteExt::close(&mut client).await?;
+            let mut echoed = Vec::new();
+            client.read_to_end(&mut echoed).await?;
+            io::Result::Ok(echoed)
+        });
+        assert!(echoed.unwrap() == vec![b'e'; 100_000]);
+    });
+}

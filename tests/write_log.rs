@@ -178,3 +178,39 @@ fn the_logger_may_do_anything_with_the_stream() {
         }
     });
 }
+
+/// U-16: descriptors that nobody takes are worth one warning, until they are taken; the logger may do anything.
+#[cfg(feature = "descriptors")]
+#[test]
+fn descriptors_that_nobody_takes_are_logged_once() {
+    with_loop(|event_loop| {
+        let (one, other) = luvio::Pipe::pair_with_descriptors(event_loop).unwrap();
+        let (closing, texts) = (other.clone(), Rc::<RefCell<Vec<String>>>::default());
+        let noted = Rc::clone(&texts);
+        on_warning(move |text| {
+            if noted.borrow().len() == 1 {
+                closing.close();
+            }
+            noted.borrow_mut().push(text);
+        });
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let send_and_read = |count: usize| {
+            let fds = (0..count).map(|_| file.try_clone().unwrap().into()).collect();
+            one.write_with_fds("x", fds);
+            event_loop.try_block_on(other.read_once()).unwrap();
+            turn(event_loop);
+        };
+        send_and_read(253);
+        assert!(texts.borrow().is_empty());
+        send_and_read(1);
+        send_and_read(100);
+        assert_eq!(texts.borrow().len(), 1);
+        let place = other.created_at().to_string();
+        assert!(texts.borrow()[0].contains(&place), "{texts:?}");
+        assert_eq!(other.take_fds().len(), 253);
+        send_and_read(253);
+        send_and_read(1);
+        assert!(texts.borrow().len() == 2 && other.is_closing());
+        one.close();
+    });
+}

@@ -175,3 +175,11 @@ impl SocketHandle for Pipe {
         own.file = None;
     }
 }
+
+/// An idle connection takes as much as one of TCP.
+#[cfg(all(test, target_pointer_width = "64", not(debug_assertions)))]
+#[test]
+fn a_connection_is_small() {
+    // mio's sockets are larger in debug builds.
+    assert_eq!(size_of::<StreamSocket<Pipe>>(), 136);
+}

@@ -11,7 +11,7 @@ use crate::task::AcceptNext;
 /// The most that a buffer may be asked to have, in bytes: the system takes a C `int`.
 pub(crate) const MOST_BUFFER: usize = i32::MAX as usize;
 
-/// A stream socket that can listen, such as [`Tcp`](crate::Tcp). Its methods are those that each kind has as its own, where
+/// A stream socket that can listen, such as [`Tcp`](crate::Tcp) and [`Pipe`](crate::Pipe). Its methods are those that each kind has as its own, where
 /// they are documented; see [`ByteStream`]. It is sealed.
 // What seals it is no business of the documentation.
 #[allow(private_bounds)]

@@ -1,7 +1,7 @@
 //! What travels along with bytes: it is sent with the first byte of a write, and waits here until it is taken.
 
 #[cfg(feature = "descriptors")]
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 
 use log::warn;
 
@@ -39,6 +39,14 @@ impl<H: StreamHandle> Stream<H> {
         }
         let along = if sent == 0 { Some(along) } else { None };
         self.enqueue(origin, data[sent..].to_vec(), sent > 0, along)
+    }
+
+    /// As [`try_write`](Stream::try_write), with `along`, which has gone unless this fails.
+    #[cfg(feature = "descriptors")]
+    pub(crate) fn try_write_along(&self, data: &[u8], along: &AlongOf<H>) -> io::Result<usize> {
+        let slices = [IoSlice::new(data)];
+        let send = || self.attempt(|socket| socket.send_along(&slices, along), data.len());
+        self.try_sending(data.len(), send)
     }
 
     /// Something came along with the data that is being read.

@@ -89,9 +89,7 @@ impl<H: StreamHandle> Stream<H> {
             return Poll::Ready(Ok(()));
         }
         if *wait == 0 {
-            self.set(is::AWAITED | way);
-            *wait = self.current_wait();
-            inner.count_outside(true);
+            self.begin_to_await(wait, way);
         }
         self.awaiting.wait(&inner.tasks, context);
         Poll::Pending
@@ -100,18 +98,34 @@ impl<H: StreamHandle> Stream<H> {
     /// Whether a future may wait for data or go on doing so.
     #[cold]
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
+        if *wait == 0 && !self.core.is_closing() {
+            self.check_can_read()?;
+            if self.is(is::AWAITED) {
+                self.take_over(wait);
+            }
+        }
         if self.core.is_closing() || *wait != 0 && *wait != self.current_wait() {
             // Closed, or cut off by a finish or by a connect that failed.
             let error = self.take_cut_off(mem::take(wait));
             return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
         }
-        if *wait == 0 {
-            self.check_can_read()?;
-            let mut outcome = Outcome::default();
-            self.stop_awaiting_data(&mut outcome);
-            self.tell(outcome);
-        }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends the waits of the futures-io traits in favour of a future's.
+    fn take_over(&self, wait: &mut u32) {
+        let mut outcome = Outcome::default();
+        self.stop_awaiting_data(&mut outcome);
+        // First, since those who are told may do anything.
+        self.begin_to_await(wait, BY_FUTURE);
+        self.tell(outcome);
+    }
+
+    #[inline]
+    fn begin_to_await(&self, wait: &mut u32, way: u32) {
+        self.set(is::AWAITED | way);
+        *wait = self.current_wait();
+        self.core.event_loop().inner().count_outside(true);
     }
 
     /// The error by which a connect failed that this wait was for.

@@ -13,11 +13,12 @@ use crate::handle::Handle;
 use crate::request::{OnDrop, Request, Ticket};
 use crate::task::{ReadInto, ReadOnce, ReadWith};
 
-/// A stream of bytes, of whatever kind, such as [`Tcp`](crate::Tcp). Its methods are those that each kind has as its own, where they are documented; the trait need be imported only by programs that are written
-/// once for all of them. It is sealed.
+/// A stream of bytes, of whatever kind, such as [`Tcp`](crate::Tcp) and [`Pipe`](crate::Pipe). Its methods are those that
+/// each kind has as its own, where they are documented; the trait need be imported only by programs that are written once
+/// for all of them. It is sealed.
 ///
 /// ```
-/// use luvio::{ByteStream, Loop, Tcp};
+/// use luvio::{ByteStream, Loop, Pipe, Tcp};
 /// use std::io;
 ///
 /// async fn echo(client: impl ByteStream) -> io::Result<()> {
@@ -38,6 +39,12 @@ use crate::task::{ReadInto, ReadOnce, ReadWith};
 ///     client.write("hello").await?;
 ///     client.read_once().await
 /// })?;
+/// assert_eq!(answer.as_deref(), Some(&b"hello"[..]));
+///
+/// let (ours, theirs) = Pipe::pair(&event_loop)?; // the same, over another kind
+/// event_loop.spawn(echo(theirs));
+/// ours.write("hello");
+/// let answer = event_loop.try_block_on(ours.read_once())?;
 /// assert_eq!(answer.as_deref(), Some(&b"hello"[..]));
 /// # Ok::<(), io::Error>(())
 /// ```

@@ -114,7 +114,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     /// Sends something of `length` bytes if nothing waits that it would overtake. It would block if none of it is taken.
-    fn try_sending(
+    pub(super) fn try_sending(
         &self,
         length: usize,
         send: impl FnOnce() -> io::Result<usize>,

@@ -12,7 +12,7 @@ use rustix::net::{
 
 use super::Pipe;
 use super::transport::PipeTransport;
-use crate::error::Misuse;
+use crate::error::{Misuse, Refused};
 use crate::event_loop::LoopHandle;
 use crate::request::Request;
 use crate::socket::StreamSocket;
@@ -82,9 +82,8 @@ impl Pipe {
     /// # Cancel safety
     /// Dropping the request changes nothing: what was accepted is sent.
     ///
-    /// libuv: `uv_write2`, `uv_try_write2`
+    /// libuv: `uv_write2`
     #[doc(alias = "uv_write2")]
-    #[doc(alias = "uv_try_write2")]
     #[track_caller]
     pub fn write_with_fds(&self, data: impl AsRef<[u8]>, fds: Vec<OwnedFd>) -> Request<()> {
         let (origin, data) = (self.core().origin(), data.as_ref());
@@ -95,6 +94,29 @@ impl Pipe {
             Ok(()) => self.0.stream.write_along(origin, data, Passed::new(fds)),
             Err(misuse) => Request::finished(origin, Err(misuse.into())),
         }
+    }
+
+    /// Writes what the kernel has room for, with `fds` at its first byte, and says how many bytes that were. Never queues and
+    /// never overtakes.
+    ///
+    /// # Errors
+    /// As [`try_write`](Pipe::try_write) and [`write_with_fds`](Pipe::write_with_fds). The descriptors come back with the
+    /// error.
+    ///
+    /// libuv: `uv_try_write2`
+    #[doc(alias = "uv_try_write2")]
+    pub fn try_write_with_fds(
+        &self,
+        data: &[u8],
+        fds: Vec<OwnedFd>,
+    ) -> Result<usize, Refused<Vec<OwnedFd>>> {
+        let passed = Passed::new(fds);
+        let sent = match self.check_can_pass(data, &passed.fds) {
+            _ if passed.fds.is_empty() => self.try_write(data),
+            Ok(()) => self.0.stream.try_write_along(data, &passed),
+            Err(misuse) => Err(misuse.into()),
+        };
+        sent.map_err(|error| Refused { error, value: passed.fds })
     }
 
     fn check_can_pass(&self, data: &[u8], fds: &[OwnedFd]) -> Result<(), Misuse> {
@@ -113,10 +135,10 @@ impl Pipe {
     /// No more than 253 wait here, as many as one read can bring; what arrives beyond is closed, and so is what the process
     /// has no room for. Either goes to the log as a warning, once until the next call of this method.
     ///
-    /// libuv: `uv_pipe_pending_count`, `uv_pipe_pending_type`, `uv_accept`
-    #[doc(alias = "uv_accept")]
+    /// libuv: `uv_pipe_pending_count`, `uv_pipe_pending_type`, then `uv_accept`
     #[doc(alias = "uv_pipe_pending_count")]
     #[doc(alias = "uv_pipe_pending_type")]
+    #[doc(alias = "uv_accept")]
     pub fn take_fds(&self) -> Vec<OwnedFd> {
         self.0.stream.take_arrived().map(|passed| passed.fds).unwrap_or_default()
     }

@@ -44,9 +44,8 @@ impl Pipe {
     /// # Errors
     /// What the system says, such as that descriptors have run out; [`Misuse::LoopGone`].
     ///
-    /// libuv: `uv_socketpair`, `uv_pipe`
+    /// libuv: `uv_socketpair`
     #[doc(alias = "uv_socketpair")]
-    #[doc(alias = "uv_pipe")]
     #[track_caller]
     pub fn pair(event_loop: &LoopHandle) -> io::Result<(Pipe, Pipe)> {
         Pipe::pair_of(event_loop, PipeTransport::Socket)

@@ -246,5 +246,5 @@ fn a_socket_that_cannot_be_deregistered_stays() {
 #[test]
 fn a_connection_is_small() {
     // mio's sockets are larger in debug builds.
-    assert_eq!((size_of::<StreamSocket<Tcp>>(), size_of::<Core>()), (136, 40));
+    assert_eq!((size_of::<StreamSocket<Tcp>>(), size_of::<crate::handle::Core>()), (136, 40));
 }

@@ -351,7 +351,8 @@ impl<H: DatagramHandle> Datagrams<H> {
             // All of them hear of the close, in the order of the closing phase.
             return false;
         }
-        let canceled = self.queue.with(|queue| queue.cancel(|ticket| ticket.id() == request));
+        let is_it = |ticket: &Rc<Ticket<()>>| ticket.id() == request;
+        let canceled = self.queue.with(|queue| queue.cancel(request.place, is_it));
         let Some(ticket) = canceled.flatten() else { return false };
         self.after_progress();
         ticket.finish(Err(Canceled.into()));

@@ -28,6 +28,11 @@ impl<T> Line<T> {
         self.waiting.is_empty()
     }
 
+    #[cfg(feature = "udp")]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(crate) fn first(&self) -> Option<&T> {
         self.waiting.first_key_value().map(|(_, item)| item)
     }

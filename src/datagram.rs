@@ -275,11 +275,12 @@ impl<H: DatagramHandle> Datagrams<H> {
     #[inline]
     fn go_on(&self, handle: &H) {
         let _end = EndOfGo(self);
-        if self.is(is::QUEUED) {
-            self.send_pass();
-        }
+        // First, since nothing brings another go for it if somebody else's waker panics.
         if self.has(is::AWAITED | is::READABLE) {
             self.awaiting.wake(&self.core.event_loop().inner().tasks);
+        }
+        if self.is(is::QUEUED) {
+            self.send_pass();
         }
         if self.has(is::RECEIVING | is::READABLE) {
             self.receive_pass(handle);

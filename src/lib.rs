@@ -194,6 +194,7 @@ mod handle;
 #[cfg(feature = "futures")]
 mod io;
 pub mod libuv;
+mod line;
 mod panics;
 mod request;
 mod socket;

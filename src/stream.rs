@@ -20,7 +20,6 @@ mod awaiting;
 mod connecting;
 mod draining;
 mod face;
-mod line;
 mod outcome;
 #[cfg(feature = "tty")]
 mod plain;

@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -600,6 +601,36 @@ fn delivered(world: &World) -> Wait {
     }
 }
 
+fn readable(world: &World) -> Wait {
+    let (here, there) = UnixStream::pair().expect("a pair can be made");
+    let poll = forever(&luvio::Poll::new(&world.event_loop, here).expect("a socket can be polled"));
+    let wait = || Slot::new(poll.readable());
+    Wait {
+        first: wait(),
+        second: Some(wait()),
+        // Refused when it is closed.
+        fulfil: Rc::new(move || drop((&there).write_all(b"x"))),
+        close: Some(Rc::new(|| drop(luvio::Poll::close(poll)))),
+        _kept: Box::new(()),
+    }
+}
+
+#[cfg(feature = "udp")]
+fn received(world: &World) -> Wait {
+    let udp = forever(&luvio::Udp::new(&world.event_loop));
+    udp.bind("127.0.0.1:0").expect("loopback has a free port");
+    let addr = udp.local_addr().expect("it is bound");
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    Wait {
+        first: Slot::new(udp.recv_once()),
+        second: None,
+        // Refused when it is closed.
+        fulfil: Rc::new(move || drop(peer.send_to(b"x", addr))),
+        close: Some(Rc::new(|| drop(luvio::Udp::close(udp)))),
+        _kept: Box::new(()),
+    }
+}
+
 /// A callback API, and the future that it ends.
 fn resumed() -> (impl Future<Output = Result<(), luvio::Canceled>> + 'static, Rc<dyn Fn()>) {
     let slot: Rc<RefCell<Option<Resume<()>>>> = Rc::default();
@@ -651,6 +682,9 @@ fn waits() -> Vec<(&'static str, Begin)> {
         ("accept_next", accept_next),
         #[cfg(feature = "signal")]
         ("delivered", delivered),
+        ("readable", readable),
+        #[cfg(feature = "udp")]
+        ("recv_once", received),
         ("await_callback", callback),
         ("JoinHandle", joined),
         ("sleep", slept),
@@ -1077,6 +1111,39 @@ fn the_logger_may_do_anything() {
             world.end(&what);
         }
     }
+}
+
+/// L-40, Z-05: that a task awaits a handle of another loop is logged, once a process. The logger may close that handle
+/// before the wait has begun, which is over then.
+#[test]
+fn the_logger_may_close_what_is_awaited_from_another_loop() {
+    const NAME: &str = "the_logger_may_close_what_is_awaited_from_another_loop";
+    const WAIT: &str = "LUVIO_WAIT";
+    let mut waits = waits();
+    waits.push(("read_once", read));
+    if !is_child() {
+        for (name, _) in waits {
+            let status = child(NAME, &format!("export {WAIT}={name}")).status();
+            assert!(status.expect("a child").success(), "{name}");
+        }
+        return;
+    }
+    let _watchdog = watchdog();
+    log::set_logger(&ForeignLogger).expect("there is no other logger");
+    log::set_max_level(LevelFilter::Warn);
+    let name = std::env::var(WAIT).expect("it was set");
+    let (_, begin) = waits.into_iter().find(|(wait, _)| *wait == name).expect("there is one");
+    let world = World::new();
+    let wait = begin(&world);
+    let Some(close) = wait.close.clone() else { return };
+    IN_LOGGER.set(Some(("of another loop", Box::new(move || close()))));
+    let elsewhere = Loop::new().expect("a loop can be made");
+    let over =
+        poll_fn(|context| if wait.first.poll(context) { Poll::Ready(()) } else { Poll::Pending });
+    elsewhere.block_on(over).expect("the loop runs");
+    assert!(IN_LOGGER.take().is_none(), "{name}: nothing was logged");
+    drop(wait);
+    world.end(&name);
 }
 
 // ---- streams -------------------------------------------------------------------------------------------------------

@@ -377,6 +377,25 @@ fn the_drop_of_a_reader_may_panic_at_the_end_of_a_close() {
     });
 }
 
+/// L-40: a handle has a reader that was to hear how its connect failed, and a listener's callback since. Both panic when
+/// they are dropped, one after the other, and not one while the other unwinds the stack, which would end the process.
+#[test]
+fn the_drops_of_a_reader_and_of_a_listener_may_panic() {
+    with_loop(|event_loop| {
+        let tcp = Tcp::new(event_loop);
+        let (own, closed) = (tcp.clone(), support::expect(1));
+        let in_listener = bomb();
+        tcp.connect(refusing_addr()).then(move |_| {
+            own.bind("127.0.0.1:0").unwrap();
+            own.listen(1, move |_, _| _ = &in_listener).unwrap();
+            own.close().then(move |_| _ = closed.hit());
+        });
+        let in_reader = bomb();
+        tcp.read_start(move |_, _| _ = &in_reader).unwrap();
+        assert_eq!(run_through_panics(event_loop), 1);
+    });
+}
+
 /// The traits of futures-io: several who wait, of whom one panics or uses the stream.
 #[cfg(feature = "futures")]
 mod by_trait {

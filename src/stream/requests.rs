@@ -5,12 +5,12 @@ use std::io;
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::line::Line;
 use super::outcome::Outcome;
 use super::write_queue::WriteQueue;
 use super::{AlongOf, ReadCallback, Stream, StreamHandle, is};
 use crate::error::Canceled;
 use crate::event_loop::{AliveReason, RequestId, TimerKey};
+use crate::line::Line;
 use crate::panics::Panics;
 use crate::request::Ticket;
 use crate::task::Waiting;

@@ -41,14 +41,12 @@ impl Transport for PipeTransport {
     #[inline]
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Socket(socket) => socket.try_io(|| (&*SockRef::from(socket)).read(buffer)),
-            #[cfg(feature = "descriptors")]
-            Passing(socket) => socket.try_io(|| passing::receive(socket, buffer, drop)),
-            #[cfg(feature = "descriptors")]
-            Fifo(fifo, _) => {
-                let mut fifo = fifo;
-                fifo.read(buffer)
+            Socket(socket) => {
+                let mut socket = socket;
+                socket.read(buffer)
             }
+            #[cfg(feature = "descriptors")]
+            other => other.recv_unusual(buffer, drop),
         }
     }
 
@@ -60,14 +58,20 @@ impl Transport for PipeTransport {
                 socket.try_io(|| SockRef::from(socket).send_with_flags(data, NO_SIGNAL))
             }
             #[cfg(feature = "descriptors")]
-            Passing(socket) => {
-                socket.try_io(|| SockRef::from(socket).send_with_flags(data, NO_SIGNAL))
-            }
-            #[cfg(feature = "descriptors")]
-            Fifo(fifo, _) => fifo.try_io(|| Ok(rustix::io::write(fifo, data)?)),
+            other => other.send_vectored(&[IoSlice::new(data)]),
         }
     }
 
+    #[cfg(feature = "descriptors")]
+    #[inline]
+    fn recv_along(&self, buffer: &mut [u8], arrived: impl FnOnce(Passed)) -> io::Result<usize> {
+        match self {
+            Socket(_) => self.recv(buffer),
+            other => other.recv_unusual(buffer, arrived),
+        }
+    }
+
+    #[inline(never)]
     fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Socket(socket) => {
@@ -98,15 +102,6 @@ impl Transport for PipeTransport {
     }
 
     #[cfg(feature = "descriptors")]
-    #[inline]
-    fn recv_along(&self, buffer: &mut [u8], arrived: impl FnOnce(Passed)) -> io::Result<usize> {
-        match self {
-            Passing(socket) => socket.try_io(|| passing::receive(socket, buffer, arrived)),
-            other => other.recv(buffer),
-        }
-    }
-
-    #[cfg(feature = "descriptors")]
     fn send_along(&self, slices: &[IoSlice<'_>], passed: &Passed) -> io::Result<usize> {
         match self {
             Passing(socket) => socket.try_io(|| passing::send(socket, slices, passed)),
@@ -130,6 +125,20 @@ impl Transport for PipeTransport {
 }
 
 impl PipeTransport {
+    /// Apart, so that the usual way of a plain socket is short.
+    #[cfg(feature = "descriptors")]
+    #[inline(never)]
+    fn recv_unusual(&self, buffer: &mut [u8], arrived: impl FnOnce(Passed)) -> io::Result<usize> {
+        match self {
+            Passing(socket) => socket.try_io(|| passing::receive(socket, buffer, arrived)),
+            Fifo(fifo, _) => {
+                let mut fifo = fifo;
+                fifo.read(buffer)
+            }
+            Socket(_) => self.recv(buffer),
+        }
+    }
+
     fn source(&mut self) -> &mut dyn mio::event::Source {
         match self {
             Socket(socket) => socket,

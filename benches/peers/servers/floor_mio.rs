@@ -1,11 +1,13 @@
 //! The floor: an echo server written by hand on mio, with what every fast one does and nothing else.
 //!
 //! Edge-triggered, each socket registered once for both directions, one buffer of 64 KiB for all reads, write first and
-//! queue what is left, no second read after a short one unless the peer has hung up.
+//! queue what is left, no second read after a short one unless the peer has hung up. A host that is a path is a Unix
+//! socket.
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
@@ -14,8 +16,8 @@ const LISTENER: Token = Token(usize::MAX);
 /// A peer that does not read is not read from either while more than this is queued for it.
 const HIGH_WATER: usize = 64 * 1024;
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     /// What the kernel had no room for.
     queue: Vec<u8>,
     /// The read side waits for the queue.
@@ -28,7 +30,7 @@ enum Outcome {
     Done,
 }
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
     /// Reads until there is nothing more, and echoes.
     fn serve(&mut self, buffer: &mut [u8]) -> io::Result<Outcome> {
         loop {
@@ -88,14 +90,24 @@ fn main() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
     let port = args.next().unwrap_or_else(|| "7000".into());
     let host = args.next().unwrap_or_else(|| "127.0.0.1".into());
-    let addr = format!("{host}:{port}").parse().map_err(io::Error::other)?;
-    let mut poll = Poll::new()?;
-    let mut listener = TcpListener::bind(addr)?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    if host.starts_with('/') {
+        let listener = UnixListener::bind(&host)?;
+        println!("Echo server listening on {host}");
+        return serve(listener, UnixListener::accept);
+    }
+    let listener = TcpListener::bind(format!("{host}:{port}").parse().map_err(io::Error::other)?)?;
     println!("Echo server listening on {}", listener.local_addr()?);
+    serve(listener, TcpListener::accept)
+}
 
+fn serve<L: Source, S: Source + Read + Write, A>(
+    mut listener: L,
+    accept: impl Fn(&L) -> io::Result<(S, A)>,
+) -> io::Result<()> {
+    let mut poll = Poll::new()?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut events = Events::with_capacity(1024);
-    let mut connections: Slab<Connection> = Slab::new();
+    let mut connections: Slab<Connection<S>> = Slab::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match poll.poll(&mut events, None) {
@@ -104,7 +116,7 @@ fn main() -> io::Result<()> {
         }
         for event in &events {
             if event.token() == LISTENER {
-                while let Ok((mut stream, _)) = listener.accept() {
+                while let Ok((mut stream, _)) = accept(&listener) {
                     let entry = connections.vacant_entry();
                     let both = Interest::READABLE | Interest::WRITABLE;
                     poll.registry().register(&mut stream, Token(entry.key()), both)?;

@@ -6,7 +6,7 @@ use crate::micro::{self, Run, requests, timers, waiters};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::progress::Progress;
-use crate::scenario::{ONE, Scenario};
+use crate::scenario::{ONE, Scenario, Transport};
 use crate::server::{LOAD_CORE, Server, pin_to_core};
 use crate::summary::{Report, Spread, Table, grouped};
 use crate::throughput::{Entry, most_connections, run_rounds};
@@ -107,8 +107,9 @@ fn grow_connections(
 ) {
     pin_to_core(LOAD_CORE);
     let pattern = Pattern::new();
-    let servers: Vec<&Server> =
-        servers.iter().filter(|server| SERVERS.contains(&server.name)).collect();
+    let takes_part =
+        |server: &&Server| server.transport == Transport::Tcp && SERVERS.contains(&server.name);
+    let servers: Vec<&Server> = servers.iter().filter(takes_part).collect();
     // With --quick the largest is left out, since it takes a while to connect.
     let most = if options.quick { 1_000 } else { usize::MAX };
     let room = most_connections(descriptors);
@@ -185,6 +186,7 @@ fn scenario(connections: usize) -> Scenario {
     Scenario {
         name: "growth",
         what: "",
+        transport: Transport::Tcp,
         connections: TALKING,
         idle: connections - TALKING,
         message: 64,

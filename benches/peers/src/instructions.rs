@@ -4,15 +4,16 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::datagrams::Client;
+use crate::load::new_socket;
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::progress::Progress;
+use crate::scenario::Transport;
 use crate::server::{LOAD_CORE, Running, SERVER_CORE, Server, pin_to_core};
 use crate::summary::{Report, Table};
 
@@ -34,11 +35,15 @@ pub fn run(options: &Options, servers: &[Server], progress: &Progress, report: &
     // the share of a turn's fixed cost in a message, do not depend on who is faster.
     pin_to_core(SERVER_CORE);
     let rounds = if options.quick { QUICK_ROUNDS } else { ROUNDS };
-    let streams = Counter { progress, rounds, quick: options.quick, datagrams: false };
-    let counters = [streams, Counter { datagrams: true, ..streams }];
+    let counters = [Transport::Tcp, Transport::Udp, Transport::Unix].map(|transport| Counter {
+        progress,
+        rounds,
+        quick: options.quick,
+        transport,
+    });
     let for_counter = |counter: &Counter<'_>| -> Vec<&Server> {
         let all = servers.iter().filter(|server| server.only_in.is_none());
-        all.filter(|server| server.datagrams == counter.datagrams).collect()
+        all.filter(|server| server.transport == counter.transport).collect()
     };
     if options.wants("syscalls") {
         progress.part("syscalls");
@@ -58,8 +63,7 @@ struct Counter<'a> {
     progress: &'a Progress,
     rounds: [usize; 2],
     quick: bool,
-    /// Of datagrams, and not of streams.
-    datagrams: bool,
+    transport: Transport,
 }
 
 impl Counter<'_> {
@@ -136,7 +140,7 @@ impl Counter<'_> {
                 "--quick",
                 "leaves out the other servers, the other profiles and the allocations",
             );
-        } else if !self.datagrams {
+        } else if self.transport == Transport::Tcp {
             // The rest takes a while to build.
             let names: Vec<&str> = servers.iter().map(|server| server.name).collect();
             for (name, of, profile, binary) in VARIANTS {
@@ -201,34 +205,38 @@ impl Counter<'_> {
     }
 
     fn each_round(&self) -> usize {
-        if self.datagrams { OUTSTANDING } else { CONNECTIONS }
+        if self.transport == Transport::Udp { OUTSTANDING } else { CONNECTIONS }
     }
 
     fn part(&self, part: &'static str) -> &'static str {
-        match (self.datagrams, part) {
-            (true, "syscalls") => "udp-syscalls",
-            (true, "instructions") => "udp-instructions",
+        match (self.transport, part) {
+            (Transport::Udp, "syscalls") => "udp-syscalls",
+            (Transport::Udp, "instructions") => "udp-instructions",
+            (Transport::Unix, "syscalls") => "unix-syscalls",
+            (Transport::Unix, "instructions") => "unix-instructions",
             _ => part,
         }
     }
 
     fn what(&self) -> &'static str {
-        match self.datagrams {
-            false => "50 connections, 64 B",
-            true => "1 UDP socket, 64 B, 64 outstanding",
+        match self.transport {
+            Transport::Tcp => "50 connections, 64 B",
+            Transport::Udp => "1 UDP socket, 64 B, 64 outstanding",
+            Transport::Unix => "50 connections over a Unix socket, 64 B",
         }
     }
 
     /// Has the server echo so many rounds.
     fn talk(&self, server: &Running, rounds: usize) -> io::Result<()> {
-        if !self.datagrams {
+        if self.transport != Transport::Udp {
             return echo_in_turn(server, rounds);
         }
         // From another core, so that there is always something under way: in lockstep each round would end with turns
         // that only find out that nothing is left.
         pin_to_core(LOAD_CORE);
         let pattern = Pattern::new();
-        let talked = Client::connect(&pattern, MESSAGE, OUTSTANDING, false, server.addr)
+        let to = server.addr.as_socket().expect("it is no Unix socket");
+        let talked = Client::connect(&pattern, MESSAGE, OUTSTANDING, false, to)
             .and_then(|mut client| client.exchange((rounds * OUTSTANDING) as u64));
         pin_to_core(SERVER_CORE);
         talked
@@ -249,7 +257,7 @@ impl Counter<'_> {
                 rounds * self.each_round()
             ));
             let file = report_file();
-            let mut running = Running::start(program, &tool(&file))?;
+            let mut running = Running::start(program, server.transport, &tool(&file))?;
             if let Err(err) = self.talk(&running, *rounds) {
                 return Err(format!("{err} ({})", running.how_it_ended()));
             }
@@ -304,8 +312,8 @@ fn echo_in_turn(server: &Running, rounds: usize) -> io::Result<()> {
     let pattern = Pattern::new();
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
-        let stream = TcpStream::connect(server.addr)?;
-        stream.set_nodelay(true)?;
+        let stream = new_socket(&server.addr)?;
+        stream.connect(&server.addr)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         connections.push(stream);
     }

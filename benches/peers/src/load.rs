@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use socket2::{Domain, Socket, Type};
+use socket2::{SockAddr, Socket, Type};
 
 use crate::pattern::Pattern;
 use crate::scenario::{Scenario, Shape};
@@ -54,7 +55,7 @@ pub fn record_latency(latency: &mut Histogram<u64>, now: Instant, begun: Instant
 pub struct Clients<'a> {
     scenario: &'a Scenario,
     pattern: &'a Pattern,
-    addr: SocketAddr,
+    addr: SockAddr,
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
@@ -64,7 +65,7 @@ pub struct Clients<'a> {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Socket,
     id: usize,
     sent: u64,
     received: u64,
@@ -92,7 +93,7 @@ impl<'a> Clients<'a> {
     pub fn connect(
         scenario: &'a Scenario,
         pattern: &'a Pattern,
-        addr: SocketAddr,
+        addr: SockAddr,
     ) -> io::Result<Clients<'a>> {
         let mut clients = Clients {
             scenario,
@@ -139,19 +140,18 @@ impl<'a> Clients<'a> {
     fn new_client(&mut self, slot: usize) -> io::Result<Client> {
         let id = self.made;
         self.made += 1;
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
+        let stream = new_socket(&self.addr)?;
+        stream.set_nonblocking(true)?;
         if self.scenario.shape == Shape::Churn {
-            bind_to_source(&socket, id)?;
+            bind_to_source(&stream, id)?;
         }
-        match socket.connect(&self.addr.into()) {
+        match stream.connect(&self.addr) {
             Err(err) if err.raw_os_error() != Some(libc::EINPROGRESS) => return Err(err),
             _ => {}
         }
-        socket.set_tcp_nodelay(true)?;
-        let mut stream = TcpStream::from_std(socket.into());
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(slot), both)?;
+        let mut source = SourceFd(&stream.as_raw_fd());
+        self.poll.registry().register(&mut source, Token(slot), both)?;
         Ok(Client { stream, id, sent: 0, received: 0, under_way: VecDeque::new() })
     }
 }
@@ -249,6 +249,15 @@ impl Client {
         }
         Ok(self.sent > before)
     }
+}
+
+/// A socket for a client of the server that listens there.
+pub fn new_socket(server: &SockAddr) -> io::Result<Socket> {
+    let socket = Socket::new(server.domain(), Type::STREAM, None)?;
+    if server.is_ipv4() {
+        socket.set_tcp_nodelay(true)?;
+    }
+    Ok(socket)
 }
 
 /// Spreads the clients over the addresses of this host, each of which has ports of its own.

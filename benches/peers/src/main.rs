@@ -24,8 +24,10 @@ use summary::Report;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    if let (Some(idle::HOLD), Some(server)) = (args.next().as_deref(), args.next()) {
-        return idle::hold(&server);
+    match (args.next().as_deref(), args.next()) {
+        (Some(idle::HOLD), Some(server)) => return idle::hold(&server),
+        (Some(idle::MAKE_UDP), _) => return idle::make_udp(),
+        _ => {}
     }
     let options = match Options::from_args(std::env::args().skip(1)) {
         Ok(options) => options,

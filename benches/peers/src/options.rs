@@ -14,8 +14,8 @@ usage: cargo bench -- [--quick] [--only PART,PART...] [--servers NAME,NAME...] [
 Without arguments everything is measured, which takes about ten minutes.
 
   --quick     a first impression in under a minute
-  --only      some parts: a scenario (c1, c50, c1000, c50-16k, c50-p16, bulk, churn, udp, udp-gso, idle), or growth, syscalls,
-              instructions, micro
+  --only      some parts: a scenario (c1, c50, c1000, c50-16k, c50-p16, bulk, churn, udp, udp-gso, idle, unix-c50,
+              unix-bulk, unix-idle), or growth, syscalls, instructions, micro
   --servers   only these (luvio, luvio-tasks, luvio-spin, luvio-offload, tokio, smol, calloop, libuv); the floor always takes part,
               and luvio in micro
   --rounds    rounds of each measure that is timed (13, in micro 7; with --quick 3 and 1)

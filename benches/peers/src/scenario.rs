@@ -13,17 +13,19 @@ pub enum Shape {
     Churn,
 }
 
-impl Shape {
-    /// True for what needs a server for datagrams.
-    pub fn is_datagrams(self) -> bool {
-        matches!(self, Shape::Datagrams { .. })
-    }
+/// What the messages go over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Unix,
 }
 
 /// One scenario.
 pub struct Scenario {
     pub name: &'static str,
     pub what: &'static str,
+    pub transport: Transport,
     pub connections: usize,
     /// Connections that are open and do nothing.
     pub idle: usize,
@@ -48,23 +50,47 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario("bulk", "4 connections, streaming; a message is 64 KiB", 4, 64 * 1024, Shape::Stream),
     scenario("churn", "connect, one message of 64 B, close; 64 at once", 64, 64, Shape::Churn),
-    scenario(
-        "udp",
-        "1 UDP socket, datagrams of 64 B, 64 outstanding",
-        1,
-        64,
-        Shape::Datagrams { outstanding: 64, offload: false },
-    ),
-    scenario(
-        "udp-gso",
-        "1 UDP socket, datagrams of 1,200 B that are sent in one piece, 64 outstanding",
-        1,
-        1_200,
-        Shape::Datagrams { outstanding: 64, offload: true },
-    ),
+    Scenario {
+        transport: Transport::Udp,
+        ..scenario(
+            "udp",
+            "1 UDP socket, datagrams of 64 B, 64 outstanding",
+            1,
+            64,
+            Shape::Datagrams { outstanding: 64, offload: false },
+        )
+    },
+    Scenario {
+        transport: Transport::Udp,
+        ..scenario(
+            "udp-gso",
+            "1 UDP socket, datagrams of 1,200 B that are sent in one piece, 64 outstanding",
+            1,
+            1_200,
+            Shape::Datagrams { outstanding: 64, offload: true },
+        )
+    },
     Scenario {
         idle: 10_000,
         ..scenario("idle", "10,000 idle connections beside 50 with 64 B", 50, 64, ONE)
+    },
+    over_unix("unix-c50", "50 connections over a Unix socket, 64 B", 50, 64, ONE),
+    over_unix(
+        "unix-bulk",
+        "4 connections over a Unix socket, streaming; a message is 64 KiB",
+        4,
+        64 * 1024,
+        Shape::Stream,
+    ),
+    Scenario {
+        idle: 10_000,
+        ..over_unix(
+            "unix-idle",
+            "10,000 idle connections over a Unix socket beside 50 with 64 B",
+            50,
+            64,
+            ONE,
+        )
     },
 ];
 
@@ -75,5 +101,16 @@ const fn scenario(
     message: usize,
     shape: Shape,
 ) -> Scenario {
-    Scenario { name, what, connections, idle: 0, message, shape }
+    let transport = Transport::Tcp;
+    Scenario { name, what, transport, connections, idle: 0, message, shape }
+}
+
+const fn over_unix(
+    name: &'static str,
+    what: &'static str,
+    connections: usize,
+    message: usize,
+    shape: Shape,
+) -> Scenario {
+    Scenario { transport: Transport::Unix, ..scenario(name, what, connections, message, shape) }
 }

@@ -5,13 +5,16 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use core_affinity::CoreId;
+use socket2::SockAddr;
 
 use crate::options::Options;
+use crate::scenario::Transport;
 use crate::summary::Report;
 
 /// A server that can be started.
@@ -22,8 +25,8 @@ pub struct Server {
     pub program: Result<PathBuf, String>,
     /// The only scenario that it takes part in, if it is not for all of them.
     pub only_in: Option<&'static str>,
-    /// True if it echoes datagrams, and no streams.
-    pub datagrams: bool,
+    /// What it takes messages over.
+    pub transport: Transport,
     /// Not having it is no failure.
     optional: bool,
 }
@@ -65,31 +68,30 @@ pub fn prepare(options: &Options) -> Vec<Server> {
         ),
         rust("smol", "async-io under async-executor, a task for each connection", "smol_echo"),
         rust("calloop", "calloop, a generic source for each connection, by edge", "calloop_echo"),
-        for_datagrams(rust(FLOOR, "datagrams, by hand on mio", "floor_udp")),
-        for_datagrams(rust("luvio", "datagrams in callbacks: examples/udp_echo", "udp_echo")),
-        for_datagrams(rust("tokio", "datagrams, current-thread runtime", "tokio_udp")),
+        over(Transport::Udp, rust(FLOOR, "datagrams, by hand on mio", "floor_udp")),
+        over(
+            Transport::Udp,
+            rust("luvio", "datagrams in callbacks: examples/udp_echo", "udp_echo"),
+        ),
+        over(Transport::Udp, rust("tokio", "datagrams, current-thread runtime", "tokio_udp")),
         Server {
             only_in: Some("udp-gso"),
-            ..for_datagrams(rust("luvio-offload", "datagrams with offload", "luvio_udp_gso"))
+            ..over(Transport::Udp, rust("luvio-offload", "datagrams with offload", "luvio_udp_gso"))
         },
+        over(Transport::Unix, rust(FLOOR, "Unix sockets, by hand on mio", "floor_mio")),
+        over(Transport::Unix, rust("luvio", "Unix sockets in callbacks", "luvio_pipe")),
+        over(Transport::Unix, rust("luvio-tasks", "Unix sockets in tasks", "luvio_pipe_tasks")),
+        over(Transport::Unix, rust("tokio", "Unix sockets, current-thread runtime", "tokio_echo")),
     ];
     if options.wants_server("libuv") {
-        servers.push(Server {
-            name: "libuv",
-            what: "libuv in C as its users write it: uv_read_start, uv_write with a request for each message",
-            program: compile_with_libuv("libuv_echo"),
-            only_in: None,
-            datagrams: false,
-            optional: true,
-        });
-        servers.push(Server {
-            name: "libuv",
-            what: "libuv in C as its users write it: uv_udp_recv_start, uv_udp_send with a request for each datagram",
-            program: compile_with_libuv("libuv_udp"),
-            only_in: None,
-            datagrams: true,
-            optional: true,
-        });
+        let echo = compile_with_libuv("libuv_echo");
+        let what = "libuv in C as its users write it: uv_read_start, uv_write with a request for each message";
+        let libuv =
+            |what, program| Server { what, optional: true, ..Server::new("libuv", program) };
+        servers.push(libuv(what, echo.clone()));
+        servers.push(over(Transport::Unix, libuv("Unix sockets, the same", echo)));
+        let what = "libuv in C as its users write it: uv_udp_recv_start, uv_udp_send with a request for each datagram";
+        servers.push(over(Transport::Udp, libuv(what, compile_with_libuv("libuv_udp"))));
     }
     servers.retain(|server| server.name == FLOOR || options.wants_server(server.name));
     servers
@@ -99,11 +101,11 @@ fn rust(name: &'static str, what: &'static str, binary: &str) -> Server {
     let program = folder().join(binary);
     let missing = format!("{} was not built", program.display());
     let program = program.exists().then_some(program).ok_or(missing);
-    Server { name, what, program, only_in: None, datagrams: false, optional: false }
+    Server { what, ..Server::new(name, program) }
 }
 
-fn for_datagrams(server: Server) -> Server {
-    Server { datagrams: true, ..server }
+fn over(transport: Transport, server: Server) -> Server {
+    Server { transport, ..server }
 }
 
 /// Where cargo has put the servers: where it has put the scoreboard.
@@ -139,7 +141,8 @@ pub fn compile_with_libuv(name: &str) -> Result<PathBuf, String> {
 
 impl Server {
     pub fn new(name: &'static str, program: Result<PathBuf, String>) -> Server {
-        Server { name, what: "", program, only_in: None, datagrams: false, optional: false }
+        let transport = Transport::Tcp;
+        Server { name, what: "", program, only_in: None, transport, optional: false }
     }
 
     /// Notes that there are no figures of it in a part of the table. That what is optional is not there is no failure.
@@ -157,14 +160,20 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    pub addr: SocketAddr,
+    pub addr: SockAddr,
+    /// The same as the server says it.
+    pub said: String,
     /// Brings the last line of what the server had to say, once it has ended.
     last_words: mpsc::Receiver<String>,
 }
 
 impl Running {
     /// Starts `server` on its core, behind `wrapper` if there is one, and waits until it listens.
-    pub fn start(program: &Path, wrapper: &[String]) -> Result<Running, String> {
+    pub fn start(
+        program: &Path,
+        transport: Transport,
+        wrapper: &[String],
+    ) -> Result<Running, String> {
         let mut command = match wrapper.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);
@@ -173,7 +182,11 @@ impl Running {
             }
             None => Command::new(program),
         };
-        command.args(["0", "127.0.0.1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let host = match transport {
+            Transport::Tcp | Transport::Udp => "127.0.0.1".to_string(),
+            Transport::Unix => new_path(),
+        };
+        command.args(["0", &host]).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Logging would be measured, too.
         command.env_remove("RUST_LOG");
         // A child runs where the thread that starts it may run.
@@ -196,11 +209,12 @@ impl Running {
         let (tell, last_words) = mpsc::channel();
         thread::spawn(move || tell.send(last_line(stderr)));
         // Where it listens is known when it says so.
-        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut running = Running { child, addr, last_words };
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0)).into();
+        let mut running = Running { child, addr, said: host, last_words };
         let line = greeting.recv_timeout(PATIENCE).unwrap_or_default();
-        match line.split_whitespace().last().and_then(|word| word.parse().ok()) {
-            Some(addr) => running.addr = addr,
+        let said = line.split_whitespace().last();
+        match said.and_then(|said| Some((said.to_string(), address(said)?))) {
+            Some((said, addr)) => (running.said, running.addr) = (said, addr),
             None => return Err(format!("it did not start: {}", running.how_it_ended())),
         }
         Ok(running)
@@ -243,11 +257,9 @@ impl Running {
         Some(sum)
     }
 
-    /// The memory that the process has touched and that is its own, in bytes.
+    /// See [`memory_of`].
     pub fn memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+        memory_of(self.child.id())
     }
 
     /// Ends the server behind a tool, and waits until the tool has written its report. Not as Ctrl-C does: a program that a
@@ -281,7 +293,36 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
+        // A server that is killed leaves its socket file behind.
+        if self.said.starts_with('/') {
+            let _ = fs::remove_file(&self.said);
+        }
     }
+}
+
+/// The memory that this process has touched and that is its own, in bytes.
+pub fn memory_of(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// Where a server listens: an address and a port, or the path of a Unix socket.
+pub fn address(said: &str) -> Option<SockAddr> {
+    match said.starts_with('/') {
+        true => SockAddr::unix(said).ok(),
+        false => Some(said.parse::<SocketAddr>().ok()?.into()),
+    }
+}
+
+/// The path of a Unix socket that no other server has.
+fn new_path() -> String {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let name = format!("luvio-peers-{}-{number}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = fs::remove_file(&path); // of a run that was killed
+    path.display().to_string()
 }
 
 /// Reads to the end and returns the last line that is not empty.
@@ -343,14 +384,22 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let refused = Running::start(Path::new("/nowhere/server"), &[]).unwrap_err();
+        let refused =
+            Running::start(Path::new("/nowhere/server"), Transport::Tcp, &[]).unwrap_err();
         assert!(refused.contains("/nowhere/server"), "{refused}");
+    }
+
+    #[test]
+    fn a_server_says_an_address_or_a_path() {
+        assert!(address("127.0.0.1:7000").unwrap().is_ipv4());
+        assert!(address("/tmp/socket").unwrap().is_unix());
+        assert!(address("7000").is_none() && address("").is_none());
     }
 
     #[test]
     fn a_server_that_does_not_start_is_quoted() {
         let shell = ["sh", "-c", "echo cannot bind: port taken >&2; exit 3"].map(String::from);
-        let refused = Running::start(Path::new("server"), &shell).unwrap_err();
+        let refused = Running::start(Path::new("server"), Transport::Unix, &shell).unwrap_err();
         assert!(refused.contains("port taken") && refused.contains('3'), "{refused}");
         assert_eq!(refused.lines().count(), 1);
     }

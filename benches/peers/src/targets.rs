@@ -32,7 +32,7 @@ const FOR_MESSAGES: [(&str, &str, &str, &str, Goal); 5] = [
 
 const WITH_MESSAGES: [&str; 4] = ["c50", "c1000", "c50-16k", "c50-p16"];
 
-const OTHERS: [Target; 28] = [
+const OTHERS: [Target; 36] = [
     target(
         "bulk: throughput × floor",
         &["bulk", "luvio", "over", "floor", "throughput"],
@@ -56,6 +56,7 @@ const OTHERS: [Target; 28] = [
         AtLeast(2.5),
     ),
     target("idle: bytes, callbacks", &["idle", "luvio", "idle_bytes"], AtMost(200.0)),
+    target("idle: bytes, Udp", &["idle", "luvio-udp", "idle_bytes"], AtMost(250.0)),
     target("idle: bytes, tasks", &["idle", "luvio-tasks", "idle_bytes"], AtMost(600.0)),
     target("syscalls, callbacks", &["syscalls", "luvio", "per_message"], AtMost(2.05)),
     target("syscalls, tasks", &["syscalls", "luvio-tasks", "per_message"], AtMost(2.05)),
@@ -80,6 +81,21 @@ const OTHERS: [Target; 28] = [
         &["udp-gso", "luvio-offload", "over", "libuv", "cpu"],
         AtMost(0.26),
     ),
+    target(
+        "unix-c50: throughput × libuv",
+        &["unix-c50", "luvio", "over", "libuv", "throughput"],
+        AtLeast(1.25),
+    ),
+    target("unix-c50: CPU × libuv", &["unix-c50", "luvio", "over", "libuv", "cpu"], AtMost(0.78)),
+    target(
+        "unix-bulk: throughput × libuv",
+        &["unix-bulk", "luvio", "over", "libuv", "throughput"],
+        AtLeast(1.03),
+    ),
+    target("unix-idle: bytes, callbacks", &["unix-idle", "luvio", "idle_bytes"], AtMost(200.0)),
+    target("unix: syscalls", &["unix-syscalls", "luvio", "per_message"], AtMost(2.025)),
+    target("unix: instructions", &["unix-instructions", "luvio", "per_message"], AtMost(200.0)),
+    target("unix: allocations", &["unix-instructions", "luvio", "allocations"], AtMost(0.0)),
     target("loop turn, ns", &["micro", "loop turn", "luvio", "ns"], AtMost(215.0)),
     target("timer start, ns", &["micro", "timer start, 1M live", "luvio", "ns"], AtMost(60.0)),
     target("timer stop, ns", &["micro", "timer stop, 1M live", "luvio", "ns"], AtMost(40.0)),

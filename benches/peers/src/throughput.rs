@@ -5,7 +5,7 @@ use std::io;
 use hdrhistogram::Histogram;
 
 use crate::datagrams;
-use crate::idle::Idle;
+use crate::idle::{self, Idle};
 use crate::load::{Clients, Load, WARM_UP, new_latency};
 use crate::micro::shuffled;
 use crate::options::Options;
@@ -46,6 +46,9 @@ pub fn run(
             scenario.idle.min(most).min(most_connections(descriptors) - scenario.connections);
         run_scenario(options, servers, scenario, idle, &pattern, progress, report);
     }
+    if options.wants("idle") && options.wants_server("luvio") {
+        idle::measure_udp(report);
+    }
 }
 
 /// How many connections a server can have that may have so many descriptors.
@@ -65,7 +68,7 @@ fn run_scenario(
     let mut entries = Vec::new();
     let mut missing = Vec::new();
     let takes_part = |server: &&Server| {
-        server.datagrams == scenario.shape.is_datagrams()
+        server.transport == scenario.transport
             && server.only_in.is_none_or(|only| only == scenario.name)
     };
     for server in servers.iter().filter(takes_part) {
@@ -103,23 +106,23 @@ impl<'a> Entry<'a> {
         idle: usize,
         pattern: &'a Pattern,
     ) -> Result<Entry<'a>, String> {
-        let mut running = Running::start(server.program.as_ref()?, &[])?;
+        let mut running = Running::start(server.program.as_ref()?, server.transport, &[])?;
         let connect = || {
             let clients: Box<dyn Load + 'a> = match scenario.shape {
                 Shape::Datagrams { outstanding, offload } => {
                     let length = scenario.message;
-                    let to = running.addr;
+                    let to = running.addr.as_socket().expect("it is no Unix socket");
                     let mut client =
                         datagrams::Client::connect(pattern, length, outstanding, offload, to)?;
                     client.run(WARM_UP)?;
                     Box::new(client)
                 }
-                _ => Box::new(Clients::connect(scenario, pattern, running.addr)?),
+                _ => Box::new(Clients::connect(scenario, pattern, running.addr.clone())?),
             };
             if idle == 0 {
                 return Ok((clients, None, None));
             }
-            let mut held = Idle::start(running.addr)?;
+            let mut held = Idle::start(&running.said)?;
             let bytes = add_idle(&mut held, idle, &running)?;
             Ok((clients, Some(held), bytes))
         };

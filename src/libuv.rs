@@ -430,8 +430,11 @@
 //! | `uv_wtf8_length_as_utf16` | only for Windows |
 //! | `uv_wtf8_to_utf16` | only for Windows |
 
-// `Signal` and `Udp` are links only where they are there.
-#![cfg_attr(not(all(feature = "signal", feature = "udp")), allow(rustdoc::broken_intra_doc_links))]
+// `Signal`, `Udp` and some methods of `Pipe` are links only where they are there.
+#![cfg_attr(
+    not(all(feature = "signal", feature = "udp", feature = "descriptors")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(all(doc, feature = "signal"))]
 use crate::Signal;
@@ -440,5 +443,5 @@ use crate::Udp;
 #[cfg(doc)]
 use crate::{
     Builder, Check, Handle, Idle, IntoAddr, Kind, Loop, LoopHandle, Misuse, Notifier,
-    NotifierSender, Poll, Prepare, Remote, Request, Tcp, Timer,
+    NotifierSender, Pipe, Poll, Prepare, Remote, Request, Tcp, Timer,
 };

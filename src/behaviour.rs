@@ -675,8 +675,8 @@
 //!   on.
 //! - **Z-04** The end of the stream is a value, no error, and comes again if it is awaited again.
 //! - **Z-05** Closing a handle ends every future that waits on it with [`Canceled`], and so ends one that begins to
-//!   wait afterwards, for data, a connection, a send or a delivery: a loop around an await ends with the same error,
-//!   whenever the close comes. Dropping the loop does the same.
+//!   wait afterwards, for data, a datagram, a connection, a send, a delivery or a descriptor: a loop around an await ends
+//!   with the same error, whenever the close comes. Dropping the loop does the same.
 //! - **Z-06** Dropping a future cancels what can be cancelled without harm (a wait, a read, a sleep, an awaited
 //!   connect) and lets a write or a shutdown go on. The handle stays usable.
 //! - **Z-07** A sleep gives its timer back when it ends, is dropped, or its loop is.
@@ -700,6 +700,52 @@
 //!   [`Misuse::NestedRun`].
 //! - **Z-15** Several may wait for the same by the futures-io traits: all of them are woken, and those who find nothing wait
 //!   again. (Who of them gets which part of the data is not said.)
+//!
+//! # Y: terminals and standard streams
+//!
+//! With the feature `tty`. What holds for all streams stands under RD, WR and SH.
+//!
+//! - **Y-01** [`Tty::new`] takes a terminal, and the master of a pseudo-terminal; anything else is refused with
+//!   [`Misuse::NotATerminal`] (libuv: `EINVAL` for a file; a pipe or a socket becomes a `uv_tty_t`). It is a handle and a
+//!   stream like the others.
+//! - **Y-02** A terminal is opened a second time, so that what the program and others have of it does not become
+//!   non-blocking. If that cannot be, each call asks first whether it would wait (libuv: writes block). A master is used as
+//!   it is, and becomes non-blocking for all who have it.
+//! - **Y-03** Bytes go the ways for which the descriptor was opened.
+//! - **Y-04** In [`TtyMode::Normal`] a read brings one line, however many wait; those behind it come without another
+//!   event.
+//! - **Y-05** Ctrl-D at the beginning of a line is told as the end. Reading may be started again.
+//! - **Y-06** [`shutdown`](crate::Tty::shutdown) waits for what is queued, succeeds, and the terminal hears nothing of it
+//!   (libuv: `ENOTSOCK`).
+//! - **Y-07** [`set_mode`](crate::Tty::set_mode) acts at once and loses nothing that was typed or written (libuv: waits
+//!   until all is written, which may be for ever). [`TtyMode::Raw`] brings each key as it is typed and echoes nothing, Ctrl-C
+//!   is a byte; [`TtyMode::Io`] changes nothing of what is written either.
+//! - **Y-08** The mode is put back when the handle that set it is closed, when its last clone is dropped, and when its loop
+//!   is, also by a panic (libuv: only by a call). A process in the background leaves the mode alone: it is that of
+//!   others.
+//! - **Y-09** Of several handles for one terminal, whatever they opened it by, the last call counts. What a handle had asked
+//!   for goes with it, in whatever order they go; the last one leaves the mode that was there before the first (libuv:
+//!   each puts back what it had found, so that the terminal may stay raw).
+//! - **Y-10** [`Tty::reset_mode`](crate::Tty::reset_mode) puts back the mode of every terminal, from any thread. Handles
+//!   that go later change nothing, unless they set a mode again. (libuv: only of the terminal whose mode was set first.)
+//! - **Y-11** [`winsize`](crate::Tty::winsize) says columns, then rows, as of now. A change is told by a signal:
+//!   `Signal::WINCH`.
+//! - **Y-12** A terminal that goes away is told once: as the end, or, if something that was written is lost, as an error.
+//!   Then writes fail with `EIO`. (A master hears `EIO` when the last user of the other end has gone.)
+//! - **Y-13** [`stdin`](crate::stdin()), [`stdout`](crate::stdout()) and [`stderr`](crate::stderr()) are streams of the loop
+//!   whatever they are: a terminal, a pipe, a socket, a file, a device. None becomes non-blocking for those who share it
+//!   (libuv: pipes and sockets do, and the program picks the handle).
+//! - **Y-14** A file is always ready: a turn reads a part of it, as of every stream, and a write is over at once. No thread
+//!   is started (libuv: no stream at all; its file calls use the pool).
+//! - **Y-15** What the process was started without is the null device, which std opens: reading ends at once, and what is
+//!   written is gone.
+//! - **Y-16** Input cannot be written ([`Misuse::ShutDown`]), nor output be read ([`Misuse::NotConnected`]), also if it is a
+//!   terminal.
+//! - **Y-17** Close, [`finish`](crate::Stdio::finish) and [`shutdown`](crate::Stdio::shutdown) end the handle. The process's
+//!   own descriptor stays open, and so the reader of a pipe sees no end before the process ends (libuv: closes it).
+//! - **Y-18** All that was written is with the system before [`run`](crate::Loop::run) returns, also if nobody holds the
+//!   handle. When nobody reads it any more, writes fail with [`BrokenPipe`](std::io::ErrorKind::BrokenPipe).
+//! - **Y-19** [`guess_handle`](crate::guess_handle()) says which kind of handle serves a descriptor.
 //!
 //! # Not applicable
 //!
@@ -744,6 +790,7 @@
 //! [`Misuse::NoPeer`]: crate::Misuse::NoPeer
 //! [`Misuse::NoSocket`]: crate::Misuse::NoSocket
 //! [`Misuse::NotAPipe`]: crate::Misuse::NotAPipe
+//! [`Misuse::NotATerminal`]: crate::Misuse::NotATerminal
 //! [`Misuse::NotBound`]: crate::Misuse::NotBound
 //! [`Misuse::NotConnected`]: crate::Misuse::NotConnected
 //! [`Misuse::NotIpv6`]: crate::Misuse::NotIpv6
@@ -764,6 +811,10 @@
 //! [`RunMode::Once`]: crate::RunMode::Once
 //! [`Tcp`]: crate::Tcp
 //! [`Timer`]: crate::Timer
+//! [`Tty::new`]: crate::Tty::new
+//! [`TtyMode::Io`]: crate::TtyMode::Io
+//! [`TtyMode::Normal`]: crate::TtyMode::Normal
+//! [`TtyMode::Raw`]: crate::TtyMode::Raw
 //! [`go`]: crate::go()
 //! [`interval`]: crate::interval()
 //! [`io::Error`]: std::io::Error
@@ -771,3 +822,6 @@
 //! [`spawn`]: crate::spawn()
 //! [`timeout`]: crate::timeout()
 //! [`unconstrained`]: crate::unconstrained()
+
+// What a feature brings is a link only where it is there.
+#![cfg_attr(not(feature = "tty"), allow(rustdoc::broken_intra_doc_links))]

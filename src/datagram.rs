@@ -275,11 +275,12 @@ impl<H: DatagramHandle> Datagrams<H> {
     #[inline]
     fn go_on(&self, handle: &H) {
         let _end = EndOfGo(self);
-        if self.is(is::QUEUED) {
-            self.send_pass();
-        }
+        // First, since nothing brings another go for it if somebody else's waker panics.
         if self.has(is::AWAITED | is::READABLE) {
             self.awaiting.wake(&self.core.event_loop().inner().tasks);
+        }
+        if self.is(is::QUEUED) {
+            self.send_pass();
         }
         if self.has(is::RECEIVING | is::READABLE) {
             self.receive_pass(handle);
@@ -351,7 +352,8 @@ impl<H: DatagramHandle> Datagrams<H> {
             // All of them hear of the close, in the order of the closing phase.
             return false;
         }
-        let canceled = self.queue.with(|queue| queue.cancel(|ticket| ticket.id() == request));
+        let is_it = |ticket: &Rc<Ticket<()>>| ticket.id() == request;
+        let canceled = self.queue.with(|queue| queue.cancel(request.place, is_it));
         let Some(ticket) = canceled.flatten() else { return false };
         self.after_progress();
         ticket.finish(Err(Canceled.into()));

@@ -89,6 +89,8 @@ pub enum Misuse {
     ZeroKeepAlive,
     /// A signal that does not exist or cannot be caught.
     BadSignal,
+    /// The descriptor is no terminal.
+    NotATerminal,
     /// The loop has a real clock, which nobody can move.
     RealClock,
     /// Somebody receives from this socket already.
@@ -165,6 +167,7 @@ impl Misuse {
             Misuse::NoDestination => "EDESTADDRREQ",
             Misuse::WrongFamily => "EAFNOSUPPORT",
             Misuse::NoSocket | Misuse::NoFile => "EBADF",
+            Misuse::NotATerminal => "ENOTTY",
             Misuse::ShutDown | Misuse::Listening => "EPIPE",
         }
     }
@@ -257,6 +260,9 @@ impl fmt::Display for Misuse {
             }
             Misuse::ZeroKeepAlive => "keep-alive needs a time, interval and count above zero",
             Misuse::BadSignal => "no such signal, or one that no callback can serve",
+            Misuse::NotATerminal => {
+                "the descriptor is no terminal; stdin, stdout and stderr of the loop serve whatever the standard ones are"
+            }
             Misuse::RealClock => {
                 "the clock of this loop is the real one; build the loop with virtual_clock to move it"
             }

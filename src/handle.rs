@@ -10,8 +10,12 @@ mod rare;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 mod slot;
+#[cfg(feature = "tty")]
+pub(crate) mod stdio;
 pub(crate) mod tcp;
 pub(crate) mod timer;
+#[cfg(feature = "tty")]
+pub(crate) mod tty;
 #[cfg(feature = "udp")]
 pub(crate) mod udp;
 mod waiters;
@@ -61,15 +65,16 @@ pub enum Kind {
     Udp,
     /// A [`Poll`](crate::Poll).
     Poll,
+    /// A `Tty` (with the feature `tty`).
+    Tty,
+    /// A `Stdio` (with the feature `tty`).
+    Stdio,
 }
 
 impl Kind {
     /// True if something outside the loop can bring a handle of this kind to life.
     fn is_outside(self) -> bool {
-        matches!(
-            self,
-            Kind::Notifier | Kind::Signal | Kind::Tcp | Kind::Pipe | Kind::Udp | Kind::Poll
-        )
+        !matches!(self, Kind::Timer | Kind::Idle | Kind::Prepare | Kind::Check)
     }
 }
 
@@ -86,6 +91,8 @@ impl fmt::Display for Kind {
             Kind::Pipe => "pipe",
             Kind::Udp => "udp",
             Kind::Poll => "poll",
+            Kind::Tty => "tty",
+            Kind::Stdio => "stdio",
         })
     }
 }

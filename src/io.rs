@@ -37,14 +37,14 @@ macro_rules! impl_futures_io {
         }
 
         /// Writes what there is room for and waits when there is none; nothing is queued. What
-        /// [`write`](crate::Tcp::write) has queued goes first. Several may wait at a time, for room or for a flush; all of them are woken.
+        /// [`write`](crate::ByteStream::write) has queued goes first. Several may wait at a time, for room or for a flush; all of them are woken.
         /// Closing shuts the writing side down; the handle is closed when it is dropped.
         ///
         /// **The handle's own methods come first.** With `AsyncWriteExt` in scope, `tcp.write(…)`, `tcp.write_vectored(…)` and
-        /// `tcp.close()` are those of [`Tcp`](crate::Tcp), also on a `&Tcp`. Generic code gets the trait's. Code that was written for another
+        /// `tcp.close()` are those of the handle, also on a reference to it. Generic code gets the trait's. Code that was written for another
         /// crate's sockets and calls them by these names gets a write that is queued when it is not awaited, and a close that does
         /// not wait for it: what is queued is lost, and both are a success. There, call the trait by its name, or use
-        /// [`finish`](crate::Tcp::finish) for the end:
+        /// [`finish`](crate::ByteStream::finish) for the end:
         ///
         /// ```
         /// use futures::io::{AsyncReadExt, AsyncWriteExt};

@@ -166,7 +166,9 @@
 //! - `udp-offload`: receive and send offload of `Udp`, on Linux.
 //! - `descriptors` (default): `Pipe::open` for pipes and sockets of any origin, `Pipe::peer_cred`, and passing of
 //!   descriptors.
-//! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`], [`Pipe`] and references to them, `Stream` of connections, ticks and signals.
+//! - `tty` (default): `Tty`, a terminal; `stdin`, `stdout` and `stderr`, whatever they are.
+//! - `futures`: `AsyncRead` and `AsyncWrite` of futures-io on [`Tcp`], [`Pipe`] and references to them, `Stream` of
+//!   connections, ticks and signals.
 #![forbid(unsafe_code)]
 #![deny(
     missing_debug_implementations,
@@ -184,12 +186,15 @@ pub mod behaviour;
 pub mod coroutine;
 #[cfg(feature = "udp")]
 mod datagram;
+#[cfg(feature = "tty")]
+mod descriptor;
 mod error;
 mod event_loop;
 mod handle;
 #[cfg(feature = "futures")]
 mod io;
 pub mod libuv;
+mod line;
 mod panics;
 mod request;
 mod socket;
@@ -200,6 +205,8 @@ pub use self::addr::{IntoAddr, IntoPipeAddr};
 pub use self::coroutine::Coroutine;
 #[cfg(feature = "udp")]
 pub use self::datagram::Datagram;
+#[cfg(feature = "tty")]
+pub use self::descriptor::{DescriptorKind, guess_handle};
 pub use self::error::{Canceled, Misuse, Refused, is_canceled};
 pub use self::event_loop::{
     AliveKind, AliveReason, Builder, CloseError, Loop, LoopHandle, PostError, Remote, RunMode,
@@ -212,8 +219,12 @@ pub use self::handle::pipe::credentials::PeerCred;
 pub use self::handle::poll::{Interest, Poll, Ready};
 #[cfg(feature = "signal")]
 pub use self::handle::signal::Signal;
+#[cfg(feature = "tty")]
+pub use self::handle::stdio::{Stdio, stderr, stdin, stdout};
 pub use self::handle::tcp::Tcp;
 pub use self::handle::timer::Timer;
+#[cfg(feature = "tty")]
+pub use self::handle::tty::{Tty, TtyMode};
 #[cfg(feature = "udp")]
 pub use self::handle::udp::{Interface, Udp};
 pub use self::handle::{Handle, Kind};

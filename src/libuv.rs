@@ -175,13 +175,13 @@
 //!
 //! | libuv | luvio |
 //! |---|---|
-//! | `uv_tty_init` | later: `Tty::new` |
-//! | `uv_tty_set_mode` | later: `Tty::set_mode` |
-//! | `uv_tty_reset_mode` | later: `Tty::reset_mode` |
-//! | `uv_tty_get_winsize` | later: `Tty::winsize` |
+//! | `uv_tty_init` | [`Tty::new`] |
+//! | `uv_tty_set_mode` | [`Tty::set_mode`] |
+//! | `uv_tty_reset_mode` | [`Tty::reset_mode`] |
+//! | `uv_tty_get_winsize` | [`Tty::winsize`] |
 //! | `uv_tty_set_vterm_state` | only for Windows |
 //! | `uv_tty_get_vterm_state` | only for Windows |
-//! | `uv_guess_handle` | later: `stdin`, `stdout`, `stderr` |
+//! | `uv_guess_handle` | [`guess_handle`]; [`stdin`], [`stdout`] and [`stderr`] need no guess |
 //!
 //! # Udp
 //!
@@ -430,9 +430,9 @@
 //! | `uv_wtf8_length_as_utf16` | only for Windows |
 //! | `uv_wtf8_to_utf16` | only for Windows |
 
-// `Signal`, `Udp` and some methods of `Pipe` are links only where they are there.
+// What a feature brings is a link only where it is there.
 #![cfg_attr(
-    not(all(feature = "signal", feature = "udp", feature = "descriptors")),
+    not(all(feature = "signal", feature = "udp", feature = "tty", feature = "descriptors")),
     allow(rustdoc::broken_intra_doc_links)
 )]
 
@@ -445,3 +445,5 @@ use crate::{
     Builder, Check, Handle, Idle, IntoAddr, Kind, Loop, LoopHandle, Misuse, Notifier,
     NotifierSender, Pipe, Poll, Prepare, Remote, Request, Tcp, Timer,
 };
+#[cfg(all(doc, feature = "tty"))]
+use crate::{Tty, guess_handle, stderr, stdin, stdout};

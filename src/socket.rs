@@ -382,8 +382,10 @@ impl<H: SocketHandle> Object for StreamSocket<H> {
     fn drop_callbacks(&self) {
         // Out of its place before it is dropped, since that may run anything.
         let extra = self.extra.take();
-        self.stream.drop_callbacks();
-        drop(extra);
+        let mut panics = Panics::default();
+        panics.catch(|| self.stream.drop_callbacks());
+        panics.catch(|| drop(extra));
+        panics.go_on();
     }
 
     fn cancel(&self, request: RequestId) -> bool {

@@ -20,8 +20,9 @@ mod awaiting;
 mod connecting;
 mod draining;
 mod face;
-mod line;
 mod outcome;
+#[cfg(feature = "tty")]
+mod plain;
 #[cfg(feature = "futures")]
 mod poll_io;
 mod reading;
@@ -36,9 +37,11 @@ use std::io;
 pub use self::face::ByteStream;
 pub(crate) use self::face::{finish, impl_stream};
 use self::outcome::Outcome;
+#[cfg(feature = "tty")]
+pub(crate) use self::plain::{PlainHandle, PlainStream};
 use self::reading::EndOfPass;
 use self::requests::Outgoing;
-#[cfg(any(feature = "descriptors", test))]
+#[cfg(any(feature = "descriptors", feature = "tty", test))]
 pub(crate) use self::transport::Direction;
 use self::transport::nature_of;
 pub(crate) use self::transport::{Along, AlongOf, Transport};
@@ -231,9 +234,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn drop_callbacks(&self) {
-        let unconnected = self.take_unconnected_reader();
-        self.reader.clear();
-        drop(unconnected);
+        self.drop_readers();
     }
 
     /// Runs `f` with the socket. It may use the stream meanwhile, even close it.

@@ -204,7 +204,7 @@ fn closing_cancels_every_wait() {
             assert_eq!(wakes.count(), 2);
             assert!(is_canceled(&ready(reader).unwrap_err()));
             assert!(is_canceled(&ready(ender).unwrap_err()));
-            assert_eq!(misuse(ready(poll.writable())), Misuse::Closing);
+            assert!(is_canceled(&ready(poll.writable()).unwrap_err()));
         });
     }
 }
@@ -221,7 +221,7 @@ fn dropping_the_loop_ends_waits() {
     drop(event_loop);
     assert_eq!(wakes.count(), 1);
     assert!(is_canceled(&ready(wait).unwrap_err()));
-    assert_eq!(misuse(ready(poll.readable())), Misuse::LoopGone);
+    assert!(is_canceled(&ready(poll.readable()).unwrap_err()));
 }
 
 /// P-16: a wait beside a callback is refused, and one that a callback overtakes is told so; after a stop there may be waits

@@ -114,6 +114,9 @@ fn close_ends_the_wait() {
         closing.close();
         let result = event_loop.block_on(task).expect("it runs").expect("it does not panic");
         assert!(is_canceled(&result.expect_err("it is closed")));
+        // Also of one that begins afterwards, so that a loop of receives ends with one error, whenever the close comes.
+        assert!(is_canceled(&ready(udp.recv_once()).expect_err("it is closed")));
+        assert!(is_canceled(&ready(udp.recv_with(|_| {})).expect_err("it is closed")));
     });
 }
 
@@ -130,6 +133,7 @@ fn loop_drop_ends_the_wait() {
         Poll::Ready(Err(err)) => assert!(is_canceled(&err), "{err}"),
         other => panic!("{other:?}"),
     }
+    assert!(is_canceled(&ready(udp.recv_once()).expect_err("the loop is gone")));
 }
 
 /// D-18: a peer that is not there is an error of one wait; the next one goes on.

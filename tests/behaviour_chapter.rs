@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many statements each subject has, those that do not apply to luvio included.
-const SUBJECTS: [(&str, u32); 15] = [
+const SUBJECTS: [(&str, u32); 16] = [
     ("L", 42),
     ("H", 25),
     ("T", 30),
@@ -21,6 +21,7 @@ const SUBJECTS: [(&str, u32); 15] = [
     ("D", 31),
     ("P", 17),
     ("SG", 15),
+    ("Y", 19),
     ("Z", 15),
 ];
 

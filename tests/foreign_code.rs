@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 use callbacks::{Arm, every_kind};
 use foreign::{ExplosivePayload, ForeignWaker, OnDrop, panics};
 use futures::FutureExt;
+#[cfg(feature = "futures")]
+use futures::io::{AsyncRead, AsyncWrite};
 use log::{LevelFilter, Log, Metadata, Record};
 use luvio::{
     Builder, Handle, JoinError, JoinHandle, Loop, Notifier, Resume, RunMode, Tcp, Timer,
@@ -598,6 +601,36 @@ fn delivered(world: &World) -> Wait {
     }
 }
 
+fn readable(world: &World) -> Wait {
+    let (here, there) = UnixStream::pair().expect("a pair can be made");
+    let poll = forever(&luvio::Poll::new(&world.event_loop, here).expect("a socket can be polled"));
+    let wait = || Slot::new(poll.readable());
+    Wait {
+        first: wait(),
+        second: Some(wait()),
+        // Refused when it is closed.
+        fulfil: Rc::new(move || drop((&there).write_all(b"x"))),
+        close: Some(Rc::new(|| drop(luvio::Poll::close(poll)))),
+        _kept: Box::new(()),
+    }
+}
+
+#[cfg(feature = "udp")]
+fn received(world: &World) -> Wait {
+    let udp = forever(&luvio::Udp::new(&world.event_loop));
+    udp.bind("127.0.0.1:0").expect("loopback has a free port");
+    let addr = udp.local_addr().expect("it is bound");
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    Wait {
+        first: Slot::new(udp.recv_once()),
+        second: None,
+        // Refused when it is closed.
+        fulfil: Rc::new(move || drop(peer.send_to(b"x", addr))),
+        close: Some(Rc::new(|| drop(luvio::Udp::close(udp)))),
+        _kept: Box::new(()),
+    }
+}
+
 /// A callback API, and the future that it ends.
 fn resumed() -> (impl Future<Output = Result<(), luvio::Canceled>> + 'static, Rc<dyn Fn()>) {
     let slot: Rc<RefCell<Option<Resume<()>>>> = Rc::default();
@@ -649,6 +682,9 @@ fn waits() -> Vec<(&'static str, Begin)> {
         ("accept_next", accept_next),
         #[cfg(feature = "signal")]
         ("delivered", delivered),
+        ("readable", readable),
+        #[cfg(feature = "udp")]
+        ("recv_once", received),
         ("await_callback", callback),
         ("JoinHandle", joined),
         ("sleep", slept),
@@ -1077,6 +1113,39 @@ fn the_logger_may_do_anything() {
     }
 }
 
+/// L-40, Z-05: that a task awaits a handle of another loop is logged, once a process. The logger may close that handle
+/// before the wait has begun, which is over then.
+#[test]
+fn the_logger_may_close_what_is_awaited_from_another_loop() {
+    const NAME: &str = "the_logger_may_close_what_is_awaited_from_another_loop";
+    const WAIT: &str = "LUVIO_WAIT";
+    let mut waits = waits();
+    waits.push(("read_once", read));
+    if !is_child() {
+        for (name, _) in waits {
+            let status = child(NAME, &format!("export {WAIT}={name}")).status();
+            assert!(status.expect("a child").success(), "{name}");
+        }
+        return;
+    }
+    let _watchdog = watchdog();
+    log::set_logger(&ForeignLogger).expect("there is no other logger");
+    log::set_max_level(LevelFilter::Warn);
+    let name = std::env::var(WAIT).expect("it was set");
+    let (_, begin) = waits.into_iter().find(|(wait, _)| *wait == name).expect("there is one");
+    let world = World::new();
+    let wait = begin(&world);
+    let Some(close) = wait.close.clone() else { return };
+    IN_LOGGER.set(Some(("of another loop", Box::new(move || close()))));
+    let elsewhere = Loop::new().expect("a loop can be made");
+    let over =
+        poll_fn(|context| if wait.first.poll(context) { Poll::Ready(()) } else { Poll::Pending });
+    elsewhere.block_on(over).expect("the loop runs");
+    assert!(IN_LOGGER.take().is_none(), "{name}: nothing was logged");
+    drop(wait);
+    world.end(&name);
+}
+
 // ---- streams -------------------------------------------------------------------------------------------------------
 
 /// A stream whose queue is not empty, as long as the other end does not read.
@@ -1122,6 +1191,18 @@ fn finished(world: &World) -> Wait {
     clogged_wait(world, Tcp::finish)
 }
 
+#[cfg(feature = "futures")]
+fn written_by_trait(world: &World) -> Wait {
+    clogged_wait(world, |tcp| {
+        poll_fn(move |context| Pin::new(&mut &*tcp).poll_write(context, b"x"))
+    })
+}
+
+#[cfg(feature = "futures")]
+fn flushed_by_trait(world: &World) -> Wait {
+    clogged_wait(world, |tcp| poll_fn(move |context| Pin::new(&mut &*tcp).poll_flush(context)))
+}
+
 /// One wait for data.
 fn reading<F: Future + 'static>(world: &World, wait: impl FnOnce(&'static Tcp) -> F) -> Wait {
     let (tcp, peer) = connected_pair(&world.event_loop);
@@ -1138,6 +1219,13 @@ fn reading<F: Future + 'static>(world: &World, wait: impl FnOnce(&'static Tcp) -
 
 fn read(world: &World) -> Wait {
     reading(world, Tcp::read_once)
+}
+
+#[cfg(feature = "futures")]
+fn read_by_trait(world: &World) -> Wait {
+    reading(world, |tcp| {
+        poll_fn(move |context| Pin::new(&mut &*tcp).poll_read(context, &mut [0]).map(drop))
+    })
 }
 
 /// A read by a task while the connect is under way, which is refused.
@@ -1184,7 +1272,49 @@ fn stream_waits() -> Vec<(&'static str, Begin)> {
         ("connect", connected),
         ("refused connect", refused),
         ("read_once, refused connect", read_while_connecting),
+        #[cfg(feature = "futures")]
+        ("poll_read", read_by_trait),
+        #[cfg(feature = "futures")]
+        ("poll_write", written_by_trait),
+        #[cfg(feature = "futures")]
+        ("poll_flush", flushed_by_trait),
     ]
+}
+
+/// By the futures-io traits, which keep a waker until there is news.
+#[cfg(feature = "futures")]
+fn waits_by_trait() -> Vec<(&'static str, Begin)> {
+    vec![
+        ("poll_read", |world| {
+            reading(world, |mut tcp| {
+                poll_fn(move |context| Pin::new(&mut tcp).poll_read(context, &mut [0; 7]))
+            })
+        }),
+        ("poll_write", |world| {
+            clogged_wait(world, |mut tcp| {
+                poll_fn(move |context| Pin::new(&mut tcp).poll_write(context, b"more"))
+            })
+        }),
+        ("poll_flush", |world| {
+            clogged_wait(world, |mut tcp| {
+                poll_fn(move |context| Pin::new(&mut tcp).poll_flush(context))
+            })
+        }),
+    ]
+}
+
+/// Z-02, Z-15, L-40: a waker of the futures-io traits may do anything when it is cloned or woken, by a close, too, and when
+/// the loop is dropped.
+#[cfg(feature = "futures")]
+#[test]
+fn a_waker_of_the_traits_may_do_anything() {
+    for_each_wait(waits_by_trait(), &[Act::Panics, Act::Fulfils, Act::Closes], act_in_clone);
+    for by_close in [false, true] {
+        for_each_wait(waits_by_trait(), &ACTS_IN_WAKE, |what, begin, act| {
+            act_in_wake(what, begin, act, by_close);
+        });
+    }
+    for_each_wait(waits_by_trait(), &ACTS_IN_LOOP_DROP, act_in_loop_drop);
 }
 
 /// Z-02, L-40: cloning a waker may do anything to the stream for which it is to wait.
@@ -1213,7 +1343,10 @@ fn a_waker_of_a_stream_may_do_anything_when_its_handle_is_closed() {
 #[test]
 fn a_waker_of_a_stream_may_do_anything_when_it_is_dropped() {
     for with_future in [false, true] {
-        for_each_wait(stream_waits(), &ACTS_IN_DROP, |what, begin, act| {
+        // A wait by a trait ends neither with a future nor when another one waits, too: see Z-15.
+        let mut waits = stream_waits();
+        waits.retain(|(name, _)| !name.starts_with("poll_"));
+        for_each_wait(waits, &ACTS_IN_DROP, |what, begin, act| {
             act_in_drop(what, begin, act, with_future);
         });
     }

@@ -2,6 +2,8 @@
 //! closing the handle ends all of them.
 #![cfg(feature = "futures")]
 
+#[path = "support/foreign.rs"]
+mod foreign;
 mod support;
 
 use std::cell::Cell;
@@ -10,11 +12,13 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 
+use foreign::ForeignWaker;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
-use luvio::{Tcp, is_canceled};
-use support::{Wakes, connected_pair, turn, with_loop};
+use luvio::{Misuse, Tcp, is_canceled};
+use support::{Wakes, connected_pair, misuse, ready, turn, with_loop};
 
 /// More than the kernel holds for a peer that does not read.
 const MUCH: usize = 16 << 20;
@@ -36,6 +40,10 @@ fn tally(mut peer: TcpStream) -> JoinHandle<[usize; 256]> {
 async fn write_all(tcp: &Tcp, byte: u8, length: usize) -> io::Result<()> {
     let mut stream = tcp;
     AsyncWriteExt::write_all(&mut stream, &vec![byte; length]).await
+}
+
+fn poll_by<F: Future + Unpin>(waker: &Rc<ForeignWaker>, future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(&waker.waker()))
 }
 
 /// Z-15: two tasks that write much come to their ends, and so does everything that they wrote.
@@ -160,6 +168,61 @@ fn whoever_reads_first_leaves_the_other_one_waiting() {
             turn(event_loop);
         }
         assert!(other.poll(&mut read_b).is_ready());
+    });
+}
+
+/// RD-02: a read that takes over from one by the traits is the one reader from then on: what the other one's waker does when
+/// it is woken or dropped meets that, be it another read.
+#[test]
+fn a_read_may_take_over_whatever_the_waker_of_the_other_does() {
+    for in_wake in [false, true] {
+        with_loop(|event_loop| {
+            let (tcp, mut peer) = connected_pair(event_loop);
+            let waker = ForeignWaker::new();
+            let mut buffer = [0; 7];
+            let mut stream = &tcp;
+            let mut waiting = AsyncReadExt::read(&mut stream, &mut buffer);
+            assert!(poll_by(&waker, &mut waiting).is_pending());
+            let (other, is_refused) = (tcp.clone(), Rc::new(Cell::new(false)));
+            let refused = Rc::clone(&is_refused);
+            let deed =
+                move || refused.set(misuse(ready(other.read_once())) == Misuse::AlreadyReading);
+            if in_wake {
+                waker.on_wake(deed);
+            } else {
+                waker.on_drop(deed);
+            }
+            let wakes = Wakes::new();
+            let mut taking_over = tcp.read_once();
+            assert!(wakes.poll(&mut taking_over).is_pending());
+            drop(waiting);
+            assert!(is_refused.get() || !in_wake);
+            peer.write_all(b"data").unwrap();
+            wakes.wait(event_loop);
+            assert_eq!(ready(taking_over).unwrap().as_deref(), Some(&b"data"[..]));
+        });
+    }
+}
+
+/// Z-05, Z-15: the second who waits may close the handle when its waker is cloned; both hear of it.
+#[test]
+fn a_waker_that_closes_when_it_is_cloned_leaves_nobody_waiting() {
+    with_loop(|event_loop| {
+        let (tcp, _peer) = connected_pair(event_loop);
+        let wakes = Wakes::new();
+        let (mut first, mut second) = (&tcp, &tcp);
+        let (mut one, mut other) = ([0; 7], [0; 7]);
+        let mut waiting = AsyncReadExt::read(&mut first, &mut one);
+        assert!(wakes.poll(&mut waiting).is_pending());
+        let (waker, closing) = (ForeignWaker::new(), tcp.clone());
+        waker.on_clone(move || drop(closing.close()));
+        let mut closes = AsyncReadExt::read(&mut second, &mut other);
+        assert!(poll_by(&waker, &mut closes).is_pending());
+        turn(event_loop);
+        assert_eq!((wakes.count(), waker.wakes()), (1, 1));
+        assert!(
+            is_canceled(&ready(waiting).unwrap_err()) && is_canceled(&ready(closes).unwrap_err())
+        );
     });
 }
 

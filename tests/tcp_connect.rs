@@ -603,6 +603,40 @@ fn a_reader_that_was_stopped_does_not_hear_of_the_connect() {
     }
 }
 
+/// RD-26, RD-13: a second connect fails before the reader of the first has heard how that did. Each of the readers hears of
+/// its own, in order; once reading is stopped, neither does.
+#[test]
+fn each_reader_hears_how_its_own_connect_failed() {
+    for stop in [false, true] {
+        let (journal, drops) = (Journal::new(), Drops::new());
+        with_loop(|event_loop| {
+            let tcp = Tcp::new(event_loop);
+            let reader = |what: &'static str| {
+                let (journal, token) = (journal.clone(), drops.token());
+                move |_: &Tcp, chunk: io::Result<Option<&[u8]>>| {
+                    token.keep();
+                    let err = chunk.unwrap_err();
+                    let end = if is_canceled(&err) { "canceled" } else { "refused" };
+                    journal.note(format!("{what}: {end}"));
+                }
+            };
+            let (again, second) = (tcp.clone(), reader("second"));
+            tcp.connect(refusing_addr()).then(move |refused| {
+                assert!(refused.is_err());
+                let connect = again.connect(refusing_addr());
+                again.read_start(second).unwrap();
+                assert!(connect.cancel());
+                if stop {
+                    again.read_stop();
+                }
+            });
+            tcp.read_start(reader("first")).unwrap();
+        });
+        journal.assert_is(if stop { &[] } else { &["first: refused", "second: canceled"] });
+        assert_eq!(drops.count(), 2);
+    }
+}
+
 /// TC-12: what can be known at once: a connect under way, a connection, a listener, an address that is none, no route.
 #[test]
 fn a_connect_that_cannot_be_is_over_with_the_call() {

@@ -1,6 +1,9 @@
 //! The program's code where a stream calls none of its callbacks: destructors of closures, and wakers that are not luvio's.
 //! It may use the stream, panic, or both; the stream is whole before it runs, and whoever else waits is told.
 
+#[cfg(feature = "futures")]
+#[path = "support/foreign.rs"]
+mod foreign;
 mod support;
 
 use std::cell::RefCell;
@@ -374,11 +377,31 @@ fn the_drop_of_a_reader_may_panic_at_the_end_of_a_close() {
     });
 }
 
+/// L-40: a handle has a reader that was to hear how its connect failed, and a listener's callback since. Both panic when
+/// they are dropped, one after the other, and not one while the other unwinds the stack, which would end the process.
+#[test]
+fn the_drops_of_a_reader_and_of_a_listener_may_panic() {
+    with_loop(|event_loop| {
+        let tcp = Tcp::new(event_loop);
+        let (own, closed) = (tcp.clone(), support::expect(1));
+        let in_listener = bomb();
+        tcp.connect(refusing_addr()).then(move |_| {
+            own.bind("127.0.0.1:0").unwrap();
+            own.listen(1, move |_, _| _ = &in_listener).unwrap();
+            own.close().then(move |_| _ = closed.hit());
+        });
+        let in_reader = bomb();
+        tcp.read_start(move |_, _| _ = &in_reader).unwrap();
+        assert_eq!(run_through_panics(event_loop), 1);
+    });
+}
+
 /// The traits of futures-io: several who wait, of whom one panics or uses the stream.
 #[cfg(feature = "futures")]
 mod by_trait {
     use std::task::Poll;
 
+    use super::foreign::{ForeignWaker, panics};
     use super::support::turn;
     use super::*;
     use futures::io::{AsyncRead, AsyncWrite};
@@ -449,6 +472,68 @@ mod by_trait {
             event_loop.run().unwrap();
             assert_eq!(journal.entries().first().map(String::as_str), Some("AlreadyReading"));
             assert_eq!(journal.entries().last().map(String::as_str), Some("data"));
+        });
+    }
+
+    /// Z-15, L-40: cloning the waker of one closes the handle, or panics. The other one, who waited before, hears of the close
+    /// or of the data all the same.
+    #[test]
+    fn a_waker_that_acts_in_its_clone_leaves_the_others_waiting() {
+        for closes in [false, true] {
+            with_loop(|event_loop| {
+                let (tcp, mut peer) = connected_pair(event_loop);
+                let (first, second) = (ForeignWaker::new(), ForeignWaker::new());
+                assert!(poll_read(&tcp, &first.waker()).is_pending());
+                let own = tcp.clone();
+                second.on_clone(
+                    move || if closes { drop(own.close()) } else { panic!("on purpose") },
+                );
+                let begin = || assert!(poll_read(&tcp, &second.waker()).is_pending());
+                assert_eq!(panics(begin), !closes);
+                io::Write::write_all(&mut peer, b"data").unwrap();
+                turn(event_loop);
+                assert_eq!(first.wakes(), 1);
+                if closes {
+                    assert_eq!(second.wakes(), 1);
+                } else {
+                    // Nobody waits for data any more who would have to be asked first.
+                    tcp.read_start(|_, _| {}).unwrap();
+                    tcp.close();
+                }
+            });
+        }
+    }
+
+    /// Z-15: cloning the waker of a flush brings about what it waits for.
+    #[test]
+    fn a_waker_may_end_its_own_wait_to_write_when_it_is_cloned() {
+        with_loop(|event_loop| {
+            let tcp = Tcp::new(event_loop);
+            let connect = tcp.connect(refusing_addr());
+            let waker = ForeignWaker::new();
+            waker.on_clone(move || assert!(connect.cancel()));
+            let flush = || Pin::new(&mut &tcp).poll_flush(&mut Context::from_waker(&waker.waker()));
+            assert!(flush().is_pending());
+            assert_eq!(waker.wakes(), 1);
+            assert!(flush().is_ready());
+        });
+    }
+
+    /// Z-15, L-40: one who looks again and again is not noted twice, and dropping the second waker may use the stream.
+    #[test]
+    fn a_waker_that_is_not_needed_may_use_the_stream_when_it_is_dropped() {
+        with_loop(|event_loop| {
+            let (tcp, _peer) = connected_pair(event_loop);
+            let [first, second, third] = [(); 3].map(|()| ForeignWaker::new());
+            for waker in [&first, &second, &first] {
+                assert!(poll_read(&tcp, &waker.waker()).is_pending());
+            }
+            let own = tcp.clone();
+            first.on_drop(move || own.set_high_water(1));
+            assert!(poll_read(&tcp, &third.waker()).is_pending());
+            assert_eq!(first.clones(), 1);
+            tcp.close();
+            assert_eq!([first, second, third].map(|waker| waker.wakes()), [1, 1, 1]);
         });
     }
 

@@ -48,8 +48,7 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// Waits until a receive may find something.
     fn poll_readable(&self, waits: &mut bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if *waits && !self.is(is::AWAITED) {
-            // Cut off by close.
+        if self.core.is_closing() {
             *waits = false;
             return Poll::Ready(Err(Canceled.into()));
         }

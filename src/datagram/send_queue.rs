@@ -1,7 +1,8 @@
 //! The datagrams that the kernel has no room for yet. A pure data structure: no sockets.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
+
+use crate::line::Line;
 
 struct Entry<T> {
     data: Vec<u8>,
@@ -12,42 +13,42 @@ struct Entry<T> {
 
 /// Datagrams in the order in which they were sent, each with the ticket of its request.
 pub(crate) struct SendQueue<T> {
-    entries: VecDeque<Entry<T>>,
+    entries: Line<Entry<T>>,
     bytes: usize,
 }
 
 // Not derived, since that would ask it of the tickets, too.
 impl<T> Default for SendQueue<T> {
     fn default() -> SendQueue<T> {
-        SendQueue { entries: VecDeque::new(), bytes: 0 }
+        SendQueue { entries: Line::default(), bytes: 0 }
     }
 }
 
 impl<T> SendQueue<T> {
-    pub(crate) fn push(&mut self, data: Vec<u8>, to: Option<SocketAddr>, ticket: T) {
+    /// Adds a datagram, and says by which place it is found again.
+    pub(crate) fn push(&mut self, data: Vec<u8>, to: Option<SocketAddr>, ticket: T) -> u64 {
         self.bytes += data.len();
-        self.entries.push_back(Entry { data, to, ticket });
+        self.entries.push(Entry { data, to, ticket })
     }
 
     /// What to send next.
     pub(crate) fn front(&self) -> Option<(&[u8], Option<&SocketAddr>)> {
-        self.entries.front().map(|entry| (&entry.data[..], entry.to.as_ref()))
+        self.entries.first().map(|entry| (&entry.data[..], entry.to.as_ref()))
     }
 
     /// Takes out the first datagram, sent or not.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let entry = self.entries.pop_front()?;
+        let entry = self.entries.pop()?;
         self.bytes -= entry.data.len();
         Some(entry.ticket)
     }
 
-    /// Takes out the chosen datagram. Whoever cancels all of them usually begins with the first or with the last one, so
-    /// it is looked for from both ends.
-    pub(crate) fn cancel(&mut self, chosen: impl Fn(&T) -> bool) -> Option<T> {
-        let count = self.entries.len();
-        let from_both_ends = (0..count.div_ceil(2)).flat_map(|n| [n, count - 1 - n]);
-        let at = from_both_ends.into_iter().find(|&at| chosen(&self.entries[at].ticket))?;
-        let entry = self.entries.remove(at)?;
+    /// Takes out the datagram at this place, if it is the chosen one.
+    pub(crate) fn cancel(&mut self, place: u64, chosen: impl Fn(&T) -> bool) -> Option<T> {
+        if !chosen(&self.entries.get(place)?.ticket) {
+            return None;
+        }
+        let entry = self.entries.remove(place)?;
         self.bytes -= entry.data.len();
         Some(entry.ticket)
     }
@@ -92,9 +93,12 @@ mod tests {
         for length in 1..6 {
             for chosen in 0..length {
                 let mut queue = SendQueue::default();
-                (0..length).for_each(|ticket| queue.push(vec![0; 10], None, ticket));
-                assert_eq!(queue.cancel(|&ticket| ticket == chosen), Some(chosen));
-                assert_eq!(queue.cancel(|&ticket| ticket == chosen), None);
+                let push = |ticket| queue.push(vec![0; 10], None, ticket);
+                let places: Vec<u64> = (0..length).map(push).collect();
+                let place = places[chosen];
+                assert_eq!(queue.cancel(place, |&ticket| ticket == chosen + 1), None);
+                assert_eq!(queue.cancel(place, |&ticket| ticket == chosen), Some(chosen));
+                assert_eq!(queue.cancel(place, |&ticket| ticket == chosen), None);
                 assert_eq!(queue.bytes(), 10 * (length - 1));
                 let left: Vec<usize> = queue.waiting().map(|(&ticket, _)| ticket).collect();
                 assert_eq!(left, (0..length).filter(|&n| n != chosen).collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
+use std::rc::Rc;
 
 use super::send_queue::SendQueue;
 use super::{DatagramHandle, Datagrams, Transport, is};
@@ -73,8 +74,9 @@ impl<H: DatagramHandle> Datagrams<H> {
     ) -> Request<()> {
         let origin = self.core.origin_at(place);
         let (request, ticket) = Request::pending(origin, "send", OnDrop::GoOn);
-        let push = |queue: &mut SendQueue<_>| queue.push(data.to_vec(), to.copied(), ticket);
-        self.queue.with_or_insert(SendQueue::default, push);
+        let queued = Rc::clone(&ticket);
+        let push = |queue: &mut SendQueue<_>| queue.push(data.to_vec(), to.copied(), queued);
+        ticket.set_place(self.queue.with_or_insert(SendQueue::default, push));
         self.set(is::QUEUED);
         self.update_hold();
         request

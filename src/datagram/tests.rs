@@ -2,10 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use super::*;
@@ -236,6 +241,43 @@ fn receiving_goes_on_after_a_panic() {
     assert_eq!(received.get(), 2);
     turn(&event_loop);
     assert_eq!(received.get(), 5);
+}
+
+/// L-40: the waker of a send panics. The task that waits for a datagram, which came with the same event, is woken all the
+/// same.
+#[test]
+fn a_waker_of_a_send_may_panic_beside_a_task_that_receives() {
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let event_loop = Loop::new().unwrap();
+    let fake = Fake::new(&event_loop);
+    fake.script([Err(libc::EAGAIN)]);
+    let mut send = fake.send("1");
+    let bomb = Waker::from(Arc::new(Bomb));
+    assert!(Pin::new(&mut send).poll(&mut Context::from_waker(&bomb)).is_pending());
+    let woken = Arc::<Woken>::default();
+    let receiver = Waker::from(Arc::clone(&woken));
+    let mut waits = false;
+    let mut context = Context::from_waker(&receiver);
+    let datagrams = &fake.0.datagrams;
+    assert!(datagrams.poll_receive(&mut waits, &mut context, |_| ()).is_pending());
+    fake.arrive(1);
+    assert!(catch_unwind(AssertUnwindSafe(|| fake.become_readable())).is_err());
+    turn(&event_loop);
+    assert!(woken.0.load(Ordering::Relaxed));
+    assert!(datagrams.poll_receive(&mut waits, &mut context, |_| ()).is_ready());
 }
 
 #[test]

@@ -75,9 +75,7 @@ impl Waiters {
 
     /// Has the task of `context` wait for its turn, behind all others; if it has had it for nothing, before all others.
     pub(crate) fn wait(&self, inner: &LoopInner, place: &mut Place, context: &Context<'_>) {
-        if place.is_none() {
-            warn_if_elsewhere(&inner.tasks);
-        }
+        let is_new = place.is_none();
         let mut list = self.list.borrow_mut();
         let seat = match place.filter(|&seat| list.get(seat).is_some()) {
             Some(seat) => seat,
@@ -95,6 +93,10 @@ impl Waiters {
             State::HasTurn => list.go_back(seat.slot),
         }
         drop(list);
+        // The program's code, the logger and the clone of a waker: the wait is noted before.
+        if is_new {
+            warn_if_elsewhere(&inner.tasks);
+        }
         let caller = Caller::of(&inner.tasks, context);
         let mut list = self.list.borrow_mut();
         match list.get_mut(seat) {
@@ -103,7 +105,7 @@ impl Waiters {
                 drop(list);
                 drop(older);
             }
-            // Its turn has come while the waker was cloned, or all were woken.
+            // Its turn has come meanwhile, or all were woken.
             _ => {
                 drop(list);
                 caller.wake(&inner.tasks);

@@ -10,7 +10,7 @@ use log::{debug, warn};
 use mio::unix::SourceFd;
 
 use super::{Accepted, SocketHandle, StreamSocket};
-use crate::error::Misuse;
+use crate::error::{Canceled, Misuse};
 use crate::event_loop::{
     Expire, LoopInner, Nanos, Object, TimerKey, is_out_of_descriptors, may_go_on,
 };
@@ -185,6 +185,10 @@ impl<H: SocketHandle> Listener<H> {
                 }
             }
         }
+        if handle.stream().core.is_closing() {
+            // The logger has closed it.
+            return Poll::Ready(Err(Canceled.into()));
+        }
         self.waiters.wait(inner, place, context);
         Poll::Pending
     }
@@ -218,7 +222,7 @@ impl<H: SocketHandle> Listener<H> {
 
     /// True if an attempt to accept may find something.
     fn has_work(&self) -> bool {
-        self.readable.get() && self.resting_is_over()
+        self.readable.get() && self.resting_is_over() && self.socket.borrow().is_some()
     }
 
     pub(super) fn describe(&self) -> String {
@@ -269,7 +273,7 @@ impl<H: SocketHandle> Listener<H> {
 
     /// True if connections may be waiting, and the last one announced was accepted.
     fn may_announce(&self) -> bool {
-        !self.has_announced() && self.has_work() && self.socket.borrow().is_some()
+        !self.has_announced() && self.has_work()
     }
 
     fn has_announced(&self) -> bool {

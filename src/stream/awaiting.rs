@@ -10,6 +10,9 @@ use super::{Stream, StreamHandle, is};
 use crate::error::Canceled;
 use crate::event_loop::may_go_on;
 
+/// The flag of a wait by a future, which ends the wait when it is dropped: none.
+const BY_FUTURE: u32 = 0;
+
 impl<H: StreamHandle> Stream<H> {
     /// Reads once for a task, into the loop's buffer, which `take` gets to see; empty at the end of the
     /// stream. Nothing is read, and no buffer held, before there is something to read.
@@ -22,7 +25,7 @@ impl<H: StreamHandle> Stream<H> {
         context: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
-        ready!(self.poll_readable(wait, context))?;
+        ready!(self.poll_readable(wait, BY_FUTURE, context))?;
         if let Some(mut buffer) = self.core.event_loop().inner().lend_buffer() {
             if let Some(received) = self.receive_awaited(wait, &mut buffer) {
                 return Poll::Ready(received.map(|length| take(&buffer[..length])));
@@ -40,7 +43,7 @@ impl<H: StreamHandle> Stream<H> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
         loop {
-            ready!(self.poll_readable(wait, context))?;
+            ready!(self.poll_readable(wait, BY_FUTURE, context))?;
             let mut buffer = self.core.event_loop().inner().new_buffer();
             if let Some(received) = self.receive_awaited(wait, &mut buffer) {
                 return Poll::Ready(received.map(|length| take(&buffer[..length])));
@@ -63,11 +66,12 @@ impl<H: StreamHandle> Stream<H> {
         self.flags.get() & (is::AWAITED | is::CUT_OFF_WAITS)
     }
 
-    /// Waits until a read may find something.
+    /// Waits until a read may find something, with the flag of how it waits.
     #[inline(always)]
     pub(super) fn poll_readable(
         &self,
         wait: &mut u32,
+        way: u32,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let inner = self.core.event_loop().inner();
@@ -85,9 +89,7 @@ impl<H: StreamHandle> Stream<H> {
             return Poll::Ready(Ok(()));
         }
         if *wait == 0 {
-            self.set(is::AWAITED);
-            *wait = self.current_wait();
-            inner.count_outside(true);
+            self.begin_to_await(wait, way);
         }
         self.awaiting.wait(&inner.tasks, context);
         Poll::Pending
@@ -96,18 +98,34 @@ impl<H: StreamHandle> Stream<H> {
     /// Whether a future may wait for data or go on doing so.
     #[cold]
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
+        if *wait == 0 && !self.core.is_closing() {
+            self.check_can_read()?;
+            if self.is(is::AWAITED) {
+                self.take_over(wait);
+            }
+        }
         if self.core.is_closing() || *wait != 0 && *wait != self.current_wait() {
             // Closed, or cut off by a finish or by a connect that failed.
             let error = self.take_cut_off(mem::take(wait));
             return Poll::Ready(Err(error.unwrap_or_else(|| Canceled.into())));
         }
-        if *wait == 0 {
-            self.check_can_read()?;
-            let mut outcome = Outcome::default();
-            self.stop_awaiting_data(&mut outcome);
-            self.tell(outcome);
-        }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends the waits of the futures-io traits in favour of a future's.
+    fn take_over(&self, wait: &mut u32) {
+        let mut outcome = Outcome::default();
+        self.stop_awaiting_data(&mut outcome);
+        // First, since those who are told may do anything.
+        self.begin_to_await(wait, BY_FUTURE);
+        self.tell(outcome);
+    }
+
+    #[inline]
+    fn begin_to_await(&self, wait: &mut u32, way: u32) {
+        self.set(is::AWAITED | way);
+        *wait = self.current_wait();
+        self.core.event_loop().inner().count_outside(true);
     }
 
     /// The error by which a connect failed that this wait was for.

@@ -1,6 +1,7 @@
 //! Connecting: a socket whose connect is under way, and how that ends.
 
 use std::io;
+use std::mem;
 use std::rc::Rc;
 
 use super::outcome::Outcome;
@@ -9,6 +10,7 @@ use super::transport::nature_of;
 use super::{Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Canceled;
 use crate::event_loop::{Expire, Job, Nanos, Pending};
+use crate::panics::Panics;
 use crate::request::{OnDrop, Origin, Request};
 
 impl<H: StreamHandle> Stream<H> {
@@ -48,11 +50,13 @@ impl<H: StreamHandle> Stream<H> {
             self.stop_awaiting_data(&mut outcome);
         }
         self.stop_awaiting_room(&mut outcome);
+        let mut is_read = false;
         if self.is(is::READING) {
             self.core.set_active(false);
             if let Some(callback) = self.reader.take() {
-                let unconnected = Some((callback, copy_of(&error)));
-                self.with_outgoing(|outgoing| outgoing.unconnected = unconnected);
+                is_read = true;
+                let unconnected = (callback, copy_of(&error));
+                self.with_outgoing(|outgoing| outgoing.unconnected.push_back(unconnected));
             }
         }
         let kept = self.flags.get() & (is::PINNED | is::RESUMING | is::CUT_OFF_WAITS);
@@ -63,7 +67,6 @@ impl<H: StreamHandle> Stream<H> {
         }
         self.update_hold();
         let inner = self.core.event_loop().inner();
-        let is_read = self.outgoing.with(|outgoing| outgoing.unconnected.is_some()) == Some(true);
         let Origin { owner, place, .. } = self.core.origin_at(self.core.place());
         outcome.tell_then(&inner.tasks, || {
             if is_read {
@@ -77,18 +80,21 @@ impl<H: StreamHandle> Stream<H> {
         if self.core.is_closing() {
             return;
         }
-        if let Some((mut callback, error)) = self.take_unconnected_reader() {
+        if let Some((mut callback, error)) =
+            self.pop_with(|outgoing| outgoing.unconnected.pop_front())
+        {
+            self.update_hold();
             self.core.call(|| callback(handle, Err(error)));
         }
     }
 
-    /// That reader, which has nothing to hear any more.
-    pub(super) fn take_unconnected_reader(
-        &self,
-    ) -> Option<(Box<super::ReadCallback<H>>, io::Error)> {
-        let taken = self.pop_with(|outgoing| outgoing.unconnected.take())?;
-        self.update_hold();
-        Some(taken)
+    /// Drops such readers, who have nothing to hear any more.
+    pub(super) fn drop_unconnected_readers(&self, panics: &mut Panics) {
+        let left = self.outgoing.with(|outgoing| mem::take(&mut outgoing.unconnected));
+        if let Some(left) = left.filter(|left| !left.is_empty()) {
+            self.update_hold();
+            panics.drop_each(left.into_iter().map(|(callback, _)| callback));
+        }
     }
 
     pub(super) fn check_connect(&self) {

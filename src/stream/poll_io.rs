@@ -31,10 +31,11 @@ impl<H: StreamHandle> Stream<H> {
         }
         let is_waiting = self.has(is::AWAITED | is::AWAITED_BY_TRAIT);
         let mut wait = if is_waiting { self.current_wait() } else { 0 };
-        // Somebody else, unless this is the same one who looks again.
-        let other = if is_waiting { self.awaiting.take() } else { Waiting::Nobody };
+        if is_waiting {
+            self.make_room_for(context);
+        }
         let received = loop {
-            match self.poll_readable(&mut wait, context) {
+            match self.poll_readable(&mut wait, is::AWAITED_BY_TRAIT, context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(err)) => break Poll::Ready(Err(err)),
                 Poll::Pending => break Poll::Pending,
@@ -43,30 +44,38 @@ impl<H: StreamHandle> Stream<H> {
                 break Poll::Ready(received);
             }
         };
-        let tasks = &self.core.event_loop().inner().tasks;
-        if received.is_pending() {
-            self.set(is::AWAITED_BY_TRAIT);
-            if !other.is_nobody_but(tasks, context) {
-                self.await_beside(other);
-            }
-        } else if !other.is_nobody_but(tasks, context) || self.is(is::AWAITED_BY_MORE) {
+        if received.is_ready() && self.is(is::AWAITED_BY_MORE) {
             let mut outcome = Outcome::default();
-            self.awaiting.put_back(other);
             self.wake_readers(&mut outcome);
             self.tell(outcome);
         }
         received
     }
 
+    /// Whoever waits for data goes on waiting beside the task of `context`, unless it is that one, which looks again. Before
+    /// that one's waker is cloned, which may do anything.
+    fn make_room_for(&self, context: &Context<'_>) {
+        let waiting = self.awaiting.take();
+        if waiting.is_nobody_but(&self.core.event_loop().inner().tasks, context) {
+            self.awaiting.put_back(waiting);
+        } else {
+            self.await_beside(waiting);
+        }
+    }
+
     /// Another one goes on waiting for data.
     #[cold]
     fn await_beside(&self, other: Waiting) {
         self.set(is::AWAITED_BY_MORE);
-        self.with_outgoing(|Outgoing { readers, .. }| {
-            if !readers.iter().any(|waiting| waiting.is_same(&other)) {
-                readers.push(other);
+        let known = self.with_outgoing(|Outgoing { readers, .. }| {
+            if readers.iter().any(|waiting| waiting.is_same(&other)) {
+                return Some(other);
             }
+            readers.push(other);
+            None
         });
+        // Its drop may run anything.
+        drop(known);
     }
 
     /// Sends what there is room for, once nothing else waits to be sent.
@@ -125,21 +134,22 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn wait_to_write(&self, context: &Context<'_>) {
-        let is_new = |outgoing: &mut Outgoing<H>| {
-            !outgoing.writers.iter().any(|waker| waker.will_wake(context.waker()))
-        };
-        if self.outgoing.with(is_new) != Some(false) {
-            // To clone it is to run code that may not be luvio's, and may even close the handle.
-            let waker = context.waker().clone();
-            if self.core.is_closing() {
-                return waker.wake();
-            }
-            self.with_outgoing(|outgoing| outgoing.writers.push(waker));
-        }
         if !self.is(is::ROOM_AWAITED) {
             self.set(is::ROOM_AWAITED);
             self.core.event_loop().inner().count_outside(true);
         }
+        let is_known = |outgoing: &mut Outgoing<H>| {
+            outgoing.writers.iter().any(|waker| waker.will_wake(context.waker()))
+        };
+        if self.outgoing.with(is_known) == Some(true) {
+            return;
+        }
+        // To clone it is to run code that may not be luvio's, and may end the wait, even close the handle.
+        let waker = context.waker().clone();
+        if !self.is(is::ROOM_AWAITED) {
+            return waker.wake();
+        }
+        self.with_outgoing(|outgoing| outgoing.writers.push(waker));
     }
 
     /// An error if a wait was cut off: by a close for all who waited, and so for whoever asks from then on; by a finish

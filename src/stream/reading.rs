@@ -6,6 +6,7 @@ use std::mem;
 use super::outcome::Outcome;
 use super::{ReadCallback, SHORT_MEANS_DRAINED, Stream, StreamHandle, Transport, is};
 use crate::error::Misuse;
+use crate::panics::Panics;
 
 impl<H: StreamHandle> Stream<H> {
     pub(crate) fn read_start(&self, callback: Box<ReadCallback<H>>) -> io::Result<()> {
@@ -28,11 +29,8 @@ impl<H: StreamHandle> Stream<H> {
     pub(crate) fn read_stop(&self) {
         if self.is(is::READING) {
             self.leave_reading();
-            self.reader.clear();
-        } else {
-            // It was started during a connect that has failed since.
-            drop(self.take_unconnected_reader());
         }
+        self.drop_readers();
     }
 
     /// Ends the reading by whoever it is, a callback or a task.
@@ -42,6 +40,14 @@ impl<H: StreamHandle> Stream<H> {
         self.stop_awaiting_data(&mut outcome);
         self.read_stop();
         self.tell(outcome);
+    }
+
+    /// Drops the callback, and those that were started during connects which have failed since.
+    pub(super) fn drop_readers(&self) {
+        let mut panics = Panics::default();
+        panics.catch(|| self.reader.clear());
+        self.drop_unconnected_readers(&mut panics);
+        panics.go_on();
     }
 
     pub(crate) fn is_readable(&self) -> bool {

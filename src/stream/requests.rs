@@ -5,12 +5,12 @@ use std::io;
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::line::Line;
 use super::outcome::Outcome;
 use super::write_queue::WriteQueue;
 use super::{AlongOf, ReadCallback, Stream, StreamHandle, is};
 use crate::error::Canceled;
 use crate::event_loop::{AliveReason, RequestId, TimerKey};
+use crate::line::Line;
 use crate::panics::Panics;
 use crate::request::Ticket;
 use crate::task::Waiting;
@@ -27,8 +27,8 @@ pub(super) struct Outgoing<H: StreamHandle> {
     pub(super) writers: Vec<Waker>,
     /// Who waits for data by these traits, beside the one that the stream itself knows of.
     pub(super) readers: Vec<Waiting>,
-    /// A read callback that has still to hear that the connect failed.
-    pub(super) unconnected: Option<(Box<ReadCallback<H>>, io::Error)>,
+    /// Read callbacks that have still to hear that their connect failed.
+    pub(super) unconnected: VecDeque<(Box<ReadCallback<H>>, io::Error)>,
     /// The same for a wait for data, by its number: [`BY_TRAIT`] for those of the futures-io traits.
     pub(super) cut_off: Option<(u32, io::Error)>,
     /// What came along with the data and waits to be taken.
@@ -52,7 +52,7 @@ impl<H: StreamHandle> Default for Outgoing<H> {
             drains: Line::default(),
             writers: Vec::new(),
             readers: Vec::new(),
-            unconnected: None,
+            unconnected: VecDeque::new(),
             cut_off: None,
             arrived: None,
             high_water: None,
@@ -95,7 +95,7 @@ impl<H: StreamHandle> Outgoing<H> {
 
     /// True if there is something to do that nobody needs to hold the handle for.
     fn is_busy(&self) -> bool {
-        self.has_requests() || self.unconnected.is_some()
+        self.has_requests() || !self.unconnected.is_empty()
     }
 
     /// The next request in the order in which close reports them.

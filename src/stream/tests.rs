@@ -446,8 +446,9 @@ fn a_write_of_more_than_2_gib_is_sent_to_its_end() {
         note(fake.write_vectored(&[half, half, rest].map(IoSlice::new)));
         assert_eq!(fake.queued(), 5000);
         fake.make_room(5000);
-        assert_eq!(fake.0.kernel.taken.get(), data.len());
+        // Where a write that was cut short has asked for another go, that one sends it.
         event_loop.run().unwrap();
+        assert_eq!(fake.0.kernel.taken.get(), data.len());
         assert_eq!(succeeded.get(), 2);
     });
 }

@@ -37,6 +37,11 @@ pub(crate) trait Transport: mio::event::Source {
         Direction::Both
     }
 
+    /// True for what the poll has nothing to say about, since it never makes anybody wait.
+    fn is_always_ready(&self) -> bool {
+        false
+    }
+
     /// True if a read that is shorter than its buffer has drained it; false where each read brings a piece (a line, a
     /// packet), whatever waits behind it.
     fn short_read_drains(&self) -> bool {
@@ -63,12 +68,25 @@ pub(crate) type AlongOf<H> = <<H as StreamHandle>::Transport as Transport>::Alon
 
 /// Which way the bytes of a stream can go.
 // Sockets go both ways: without the kinds that adopt anything else, nothing has another one.
-#[cfg_attr(not(feature = "descriptors"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "descriptors", feature = "tty")), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Both,
     ReadOnly,
     WriteOnly,
+}
+
+#[cfg(any(feature = "descriptors", feature = "tty"))]
+impl Direction {
+    /// By the flags with which a descriptor was opened.
+    pub(crate) fn of(flags: rustix::fs::OFlags) -> Direction {
+        use rustix::fs::OFlags;
+        match flags & OFlags::ACCMODE {
+            OFlags::RDONLY => Direction::ReadOnly,
+            OFlags::WRONLY => Direction::WriteOnly,
+            _ => Direction::Both,
+        }
+    }
 }
 
 /// The flags that a socket brings along, and keeps.
@@ -78,5 +96,7 @@ pub(super) fn nature_of(socket: &impl Transport) -> u32 {
         Direction::ReadOnly => is::SHUT,
         Direction::WriteOnly => is::WRITE_ONLY,
     };
-    if socket.short_read_drains() { direction } else { direction | is::PIECEMEAL }
+    let pieces = if socket.short_read_drains() { 0 } else { is::PIECEMEAL };
+    let ready = if socket.is_always_ready() { is::READABLE } else { 0 };
+    direction | pieces | ready
 }

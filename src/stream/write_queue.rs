@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::IoSlice;
 
-use super::line::Line;
+use crate::line::Line;
 
 /// Buffers given to the kernel in one call. More would only make the array on the stack larger.
 pub(crate) const SLICES_PER_SEND: usize = 64;

@@ -17,7 +17,7 @@ impl Udp {
     /// # Errors
     /// As [`recv_start`](Udp::recv_start), which includes that somebody receives already, by a callback or a future
     /// ([`Misuse::AlreadyReceiving`](crate::Misuse::AlreadyReceiving)); [`Canceled`](crate::Canceled) when the handle is
-    /// closed; what the system says, such as [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if the peer of a
+    /// closed, before or meanwhile; what the system says, such as [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if the peer of a
     /// connected socket is not there. The handle stays usable.
     ///
     /// # Cancel safety

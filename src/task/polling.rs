@@ -39,8 +39,8 @@ impl Poll {
     /// # Errors
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) ([`Misuse::HasCallback`](crate::Misuse::HasCallback)) for a handle
     /// with a callback; [`InvalidInput`](io::ErrorKind::InvalidInput) for an empty interest
-    /// ([`Misuse::NoInterest`](crate::Misuse::NoInterest)) and a closed handle; [`Canceled`](crate::Canceled) when it is
-    /// closed; what the system says if it cannot watch the descriptor.
+    /// ([`Misuse::NoInterest`](crate::Misuse::NoInterest)); [`Canceled`](crate::Canceled) when the handle is closed, before
+    /// or meanwhile; what the system says if it cannot watch the descriptor.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: whatever it waits for stays so until somebody reads or writes.

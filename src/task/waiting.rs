@@ -1,8 +1,8 @@
 //! Who waits for something of a handle.
 //!
 //! A waker that is not the loop's runs the program's code when it is cloned, woken or dropped, and that may do anything to
-//! the handle for which it is to wait. So whoever waits is noted before the waker is cloned, and a wake that comes meanwhile
-//! is handed on to the new waker.
+//! the handle for which it is to wait. So may the logger, which hears of waits from another loop. So whoever waits is noted
+//! before, and a wake that comes meanwhile is handed on to the new waker.
 
 use std::cell::Cell;
 use std::ptr;
@@ -78,13 +78,13 @@ impl WaitingTask {
 
     #[cold]
     fn wait_by_waker(&self, tasks: &Tasks, context: &Context<'_>) {
-        warn_if_elsewhere(tasks);
         let _older = match self.0.replace(Waiting::Coming) {
             Waiting::Other(waker) if waker.will_wake(context.waker()) => {
                 return self.0.set(Waiting::Other(waker));
             }
             older => older,
         };
+        warn_if_elsewhere(tasks);
         let waker = context.waker().clone();
         match self.0.replace(Waiting::Nobody) {
             Waiting::Coming => self.0.set(Waiting::Other(waker)),

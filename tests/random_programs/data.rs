@@ -26,7 +26,7 @@ struct Write {
 pub type WriteId = (usize, usize);
 
 /// The byte at a place of a write.
-fn pattern((conn, write): WriteId, at: usize) -> u8 {
+pub fn pattern((conn, write): WriteId, at: usize) -> u8 {
     (conn * 101 + write * 37 + at) as u8
 }
 
@@ -142,47 +142,4 @@ pub fn check_connections() {
         lost
     });
     fail_unless(lost.is_none(), || lost.unwrap_or_default());
-}
-
-// ---- datagrams ------------------------------------------------------------------------------------------------------
-
-/// A datagram that was sent, maybe.
-pub struct Sent {
-    len: usize,
-    /// The ports of the two ends.
-    from: u16,
-    to: u16,
-    has_come: bool,
-}
-
-/// Notes a datagram, and says what it carries.
-pub fn new_datagram(len: usize, from: u16, to: u16) -> Vec<u8> {
-    let number = world(|world| {
-        world.datagrams.push(Sent { len, from, to, has_come: false });
-        world.datagrams.len() - 1
-    });
-    datagram(number, len)
-}
-
-fn datagram(number: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|at| pattern((0, number), at)).collect()
-}
-
-/// D-06, D-07, D-11: what has come was sent, once, by the one that is named, and nothing later from there came before it.
-pub fn datagram_came(data: &[u8], is_cut: bool, from: u16, to: u16) {
-    let wrong = world(|world| {
-        let mut all = world.datagrams.iter().enumerate();
-        let is_it = |(number, sent): &(usize, &Sent)| {
-            let fits = if is_cut { sent.len > data.len() } else { sent.len == data.len() };
-            let is_between = (sent.from, sent.to) == (from, to);
-            fits && is_between && !sent.has_come && datagram(*number, data.len()) == data
-        };
-        let Some((number, _)) = all.find(is_it) else { return Some("was not sent") };
-        world.datagrams[number].has_come = true;
-        // Empty ones are all alike.
-        let mut later = world.datagrams[number + 1..].iter();
-        let overtaken = later.any(|sent| sent.has_come && (sent.from, sent.to) == (from, to));
-        (overtaken && !data.is_empty()).then_some("came after a later one")
-    });
-    fail_unless(wrong.is_none(), || format!("a datagram {}", wrong.unwrap_or_default()));
 }

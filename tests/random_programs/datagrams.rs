@@ -1,7 +1,7 @@
 //! What is done to UDP sockets.
 
 #[cfg(feature = "udp")]
-pub use with_udp::{bind, connect, recv_once, recv_start, send_to, try_send_to};
+pub use with_udp::{Sent, bind, connect, recv_once, recv_start, send_to, try_send_to};
 #[cfg(not(feature = "udp"))]
 pub use without_udp::{bind, connect, recv_once, recv_start, send_to, try_send_to};
 
@@ -12,11 +12,13 @@ mod with_udp {
 
     use luvio::{Datagram, Udp};
 
-    use super::super::data::{datagram_came, new_datagram};
+    use super::super::data::pattern;
     use super::super::given::Holder;
     use super::super::program::{Code, Use};
     use super::super::requests::use_request;
-    use super::super::world::{Calls, It, Item, api, check_gone, event, get, is_gone, script};
+    use super::super::world::{
+        Calls, It, Item, api, check_gone, event, fail_unless, get, is_gone, script, world,
+    };
 
     fn udp(h: u8) -> Option<(u8, Udp, Rc<Calls>)> {
         match get(h)? {
@@ -101,6 +103,47 @@ mod with_udp {
         if let Some((_, udp, _)) = udp(h) {
             let _ = udp.recv_with(|datagram| came(&udp, &datagram)).await;
         }
+    }
+
+    /// A datagram that was sent, maybe.
+    pub struct Sent {
+        len: usize,
+        /// The ports of the two ends.
+        from: u16,
+        to: u16,
+        has_come: bool,
+    }
+
+    /// Notes a datagram, and says what it carries.
+    fn new_datagram(len: usize, from: u16, to: u16) -> Vec<u8> {
+        let number = world(|world| {
+            world.datagrams.push(Sent { len, from, to, has_come: false });
+            world.datagrams.len() - 1
+        });
+        datagram(number, len)
+    }
+
+    fn datagram(number: usize, len: usize) -> Vec<u8> {
+        (0..len).map(|at| pattern((0, number), at)).collect()
+    }
+
+    /// D-06, D-07, D-11: what has come was sent, once, by the one that is named, and nothing later from there came before it.
+    fn datagram_came(data: &[u8], is_cut: bool, from: u16, to: u16) {
+        let wrong = world(|world| {
+            let mut all = world.datagrams.iter().enumerate();
+            let is_it = |(number, sent): &(usize, &Sent)| {
+                let fits = if is_cut { sent.len > data.len() } else { sent.len == data.len() };
+                let is_between = (sent.from, sent.to) == (from, to);
+                fits && is_between && !sent.has_come && datagram(*number, data.len()) == data
+            };
+            let Some((number, _)) = all.find(is_it) else { return Some("was not sent") };
+            world.datagrams[number].has_come = true;
+            // Empty ones are all alike.
+            let mut later = world.datagrams[number + 1..].iter();
+            let overtaken = later.any(|sent| sent.has_come && (sent.from, sent.to) == (from, to));
+            (overtaken && !data.is_empty()).then_some("came after a later one")
+        });
+        fail_unless(wrong.is_none(), || format!("a datagram {}", wrong.unwrap_or_default()));
     }
 }
 

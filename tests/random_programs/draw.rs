@@ -107,6 +107,11 @@ impl Draw {
                 actions.extend(self.connect_with_all_that_waits());
             }
         }
+        if self.one_in(8) {
+            let at = self.below(actions.len() as u64) as usize;
+            let waiters = self.several_that_wait_by_the_traits();
+            actions.splice(at..at, waiters);
+        }
         if self.one_in(3) {
             let at = self.below(actions.len() as u64) as usize;
             actions.insert(at, Action::DropLoop { l: 0 });
@@ -126,6 +131,22 @@ impl Draw {
             Action::Write { h, len: self.len(), pieces: 1, then: self.use_() },
             Action::Shutdown { h, then: self.use_() },
         ]
+    }
+
+    /// A connection at whose one end several wait, and something that may end their wait.
+    fn several_that_wait_by_the_traits(&mut self) -> Vec<Action> {
+        let (a, b) = (self.tcp(), self.tcp());
+        let mut actions = vec![Action::OpenPair { a, b, l: 0, small: true }];
+        for s in 0..HELD {
+            let len = self.len();
+            let op =
+                self.of([Op::PollRead(a), Op::PollRead(a), Op::PollWrite(a, len), Op::Flush(a)]);
+            let waker = Code { body: self.script_or_none(4), ..self.code() };
+            actions.push(Action::Await { op, limit: None, s, waker });
+        }
+        actions.push(self.about_data());
+        actions.push(Action::Write { h: b, len: 5, pieces: 1, then: Use::Ignore });
+        actions
     }
 
     fn script(&mut self) -> Vec<Action> {

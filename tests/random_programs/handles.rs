@@ -12,7 +12,7 @@ use luvio::{Check, Idle, Notifier, Prepare, Tcp, Timer};
 
 use super::given::Holder;
 use super::perform::{handle, micros};
-use super::program::{CHECK, Code, IDLE, ME, NOTIFIER, PREPARE, SIGNAL, TCPS, TIMER, UDP};
+use super::program::{CHECK, Code, IDLE, ME, NOTIFIER, PREPARE, SIGNAL, TCPS, TIMER};
 use super::world::{It, Item, api, check_gone, event, fail_unless, get, is_gone, put, script};
 
 pub fn make(h: u8, l: u8, code: Code, bare: bool) {
@@ -42,9 +42,9 @@ pub fn make(h: u8, l: u8, code: Code, bare: bool) {
             }
         }
         #[cfg(feature = "signal")]
-        SIGNAL..UDP => It::Signal(api(|| Signal::new(&event_loop))),
+        SIGNAL..super::program::UDP => It::Signal(api(|| Signal::new(&event_loop))),
         #[cfg(feature = "udp")]
-        UDP.. => It::Udp(api(|| Udp::new(&event_loop)), Rc::default()),
+        super::program::UDP.. => It::Udp(api(|| Udp::new(&event_loop)), Rc::default()),
         #[allow(unreachable_patterns)] // with all features
         _ => return,
     };

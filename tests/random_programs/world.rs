@@ -25,7 +25,9 @@ use luvio::{
     Request, Resume, Tcp, Timer,
 };
 
-use super::data::{Conn, Sent, WriteId};
+use super::data::{Conn, WriteId};
+#[cfg(feature = "udp")]
+use super::datagrams::Sent;
 use super::given::{Count, Holder};
 use super::perform::perform;
 use super::program::{Action, HELD, ME, SLOTS};
@@ -165,6 +167,7 @@ pub struct World {
     pub wakers: Held<Waker>,
     pub resumes: Held<Resume<u8>>,
     pub conns: Vec<Conn>,
+    #[cfg(feature = "udp")]
     pub datagrams: Vec<Sent>,
     pub counts: Vec<Arc<Count>>,
     /// How many tasks wait for something that ends with a handle.

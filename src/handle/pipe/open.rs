@@ -102,11 +102,7 @@ fn nature_of(file: &File) -> io::Result<Option<Direction>> {
         SockRef::from(file).set_nosigpipe(true)?;
         return Ok(None);
     }
-    Ok(Some(match flags & OFlags::ACCMODE {
-        OFlags::RDONLY => Direction::ReadOnly,
-        OFlags::WRONLY => Direction::WriteOnly,
-        _ => Direction::Both,
-    }))
+    Ok(Some(Direction::of(flags)))
 }
 
 /// True for a stream that does not listen.

@@ -28,9 +28,9 @@ impl Poll {
             warn_if_elsewhere(&inner.tasks);
         }
         let waker = context.waker().clone();
-        match poll.core.check_open() {
-            Err(_) if self.stop_waiting(place) => return task::Poll::Ready(Err(Canceled.into())),
-            open => open?,
+        if poll.core.is_closing() {
+            self.stop_waiting(place);
+            return task::Poll::Ready(Err(Canceled.into()));
         }
         if !poll.wanted.get().is_empty() {
             self.stop_waiting(place);
@@ -49,9 +49,9 @@ impl Poll {
         task::Poll::Pending
     }
 
-    /// A future is done or dropped. False if it had not waited.
-    pub(crate) fn stop_waiting(&self, place: &mut Place) -> bool {
-        self.0.waits.leave(self.event_loop().inner(), place)
+    /// A future is done or dropped.
+    pub(crate) fn stop_waiting(&self, place: &mut Place) {
+        self.0.waits.leave(self.event_loop().inner(), place);
     }
 }
 
@@ -119,15 +119,14 @@ impl Waits {
         drop(replaced);
     }
 
-    /// Removes a future that was dropped or is done. False if it has no place.
-    pub(super) fn leave(&self, inner: &LoopInner, place: &mut Place) -> bool {
-        let Some(place) = place.take() else { return false };
+    /// Removes a future that was dropped or is done.
+    pub(super) fn leave(&self, inner: &LoopInner, place: &mut Place) {
+        let Some(place) = place.take() else { return };
         let left = self.waits.borrow_mut().remove(place);
         if left.is_waiting {
             self.count(inner, self.waiting.get() - 1);
         }
         drop(left);
-        true
     }
 
     /// Tells those of it who wait for any of `met`.

@@ -2,7 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::Future;
 use std::net::TcpStream;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
@@ -141,6 +144,59 @@ fn a_listen_callback_hears_once_of_errors_without_end() {
     assert_eq!(errors.get(), 1);
     server.close();
     event_loop.run().unwrap();
+}
+
+/// Does something with the first record of this thread that has a certain text.
+struct Logger;
+
+type Deed = Box<dyn FnOnce()>;
+
+thread_local! {
+    static IN_LOGGER: RefCell<Option<(&'static str, Deed)>> = const { RefCell::new(None) };
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = record.args().to_string();
+        let deed = IN_LOGGER.with_borrow_mut(|deed| deed.take_if(|(part, _)| text.contains(*part)));
+        if let Some((_, deed)) = deed {
+            deed();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// L-40, Z-05: whatever accept has the logger told, it may close the listener: the task that waits hears of it.
+#[test]
+fn a_logger_may_close_the_listener_of_a_task() {
+    log::set_logger(&Logger).expect("there is no other logger");
+    log::set_max_level(log::LevelFilter::Debug);
+    for (part, code, count) in [
+        ("skips a connection", libc::EPERM, 1),
+        ("rests, since", libc::EPERM, 64),
+        ("turns clients away", libc::EMFILE, 1),
+    ] {
+        let (event_loop, server, connect) = server();
+        server.listen_only(128).unwrap();
+        let _client = connect();
+        have_accept_fail(vec![code; count]);
+        let closed = server.clone();
+        IN_LOGGER.set(Some((part, Box::new(move || drop(closed.close())))));
+        let mut wait = server.accept_next();
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut wait).poll(&mut context) {
+            Poll::Ready(Err(err)) => assert!(crate::is_canceled(&err), "{part}: {err}"),
+            other => panic!("{part}: {other:?}"),
+        }
+        drop(wait);
+        event_loop.run().unwrap();
+        assert!(IN_LOGGER.take().is_none() && faults_left() == 0, "{part}");
+    }
 }
 
 /// LA-01, TC-03: a bound handle that the poll does not take keeps its address.

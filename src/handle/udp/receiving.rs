@@ -52,7 +52,8 @@ impl Udp {
         context: &mut Context<'_>,
         take: impl FnOnce(Datagram<'_>) -> R,
     ) -> Poll<io::Result<R>> {
-        if !*waits && !self.0.datagrams.is_open() {
+        // One that is closed has nothing to be bound for.
+        if !*waits && !self.0.datagrams.is_open() && !self.core().is_closing() {
             self.ensure_bound(ANY)?;
         }
         self.0.datagrams.poll_receive(waits, context, take)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Those who wait, in order. To leave costs as little as to come, wherever in the line one stands.
-pub(super) struct Line<T> {
+pub(crate) struct Line<T> {
     waiting: BTreeMap<u64, T>,
     next: u64,
 }
@@ -17,38 +17,43 @@ impl<T> Default for Line<T> {
 
 impl<T> Line<T> {
     /// Adds somebody at the end, and says by which place it is found again.
-    pub(super) fn push(&mut self, item: T) -> u64 {
+    pub(crate) fn push(&mut self, item: T) -> u64 {
         let place = self.next;
         self.next += 1;
         self.waiting.insert(place, item);
         place
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    pub(super) fn first(&self) -> Option<&T> {
+    #[cfg(feature = "udp")]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn first(&self) -> Option<&T> {
         self.waiting.first_key_value().map(|(_, item)| item)
     }
 
-    pub(super) fn get(&self, place: u64) -> Option<&T> {
+    pub(crate) fn get(&self, place: u64) -> Option<&T> {
         self.waiting.get(&place)
     }
 
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         self.waiting.pop_first().map(|(_, item)| item)
     }
 
-    pub(super) fn remove(&mut self, place: u64) -> Option<T> {
+    pub(crate) fn remove(&mut self, place: u64) -> Option<T> {
         self.waiting.remove(&place)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.waiting.values()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.waiting.values_mut()
     }
 }

@@ -139,8 +139,10 @@
 //! - **H-18** A closing handle of whatever kind refuses to start, with [`Misuse::Closing`] (libuv: some kinds refuse,
 //!   some accept in silence, some abort; one rule is easier to remember).
 //! - **H-19** Stopping a handle that is stopped, was never started, or is closing does nothing.
-//! - **H-20** A constructor that fails leaves nothing in the loop. Only that of [`Notifier`] can: it also starts, which
-//!   a loop that is gone refuses.
+//! - **H-20** A constructor that fails leaves nothing in the loop. Those can that do more than to make a handle, and they
+//!   refuse a loop that is gone, with [`Misuse::LoopGone`]: that of [`Notifier`], which also starts, and those that take,
+//!   open or connect a descriptor (of [`Poll`](crate::Poll), of terminals and standard streams, of pairs of pipes). The
+//!   others make a handle that is closed.
 //! - **H-21** [`fileno`](crate::Tcp::fileno) is refused with [`Misuse::NoSocket`] before there is a socket and after
 //!   close. Kinds without a descriptor do not have the method (libuv: an error at run time).
 //! - **H-22** The sizes of a socket's buffers ([`send_buffer_size`](crate::Tcp::send_buffer_size),

@@ -588,7 +588,12 @@ fn accept_next(world: &World) -> Wait {
 
 #[cfg(feature = "signal")]
 fn delivered(world: &World) -> Wait {
-    const SIGURG: i32 = if cfg!(target_os = "linux") { 23 } else { 16 };
+    use std::sync::{Mutex, PoisonError};
+
+    /// Signals reach every handle of the process: one test at a time.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    const SIGURG: i32 = luvio::Signal::URG;
+    let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let signal = luvio::Signal::new(&world.event_loop);
     signal.start_only(SIGURG).expect("the signal can be heard");
     let wait = || Slot::new(forever(&signal).delivered());
@@ -597,7 +602,7 @@ fn delivered(world: &World) -> Wait {
         second: Some(wait()),
         fulfil: Rc::new(|| signal_hook::low_level::raise(SIGURG).expect("it can be raised")),
         close: Some(Rc::new(move || drop(signal.close()))),
-        _kept: Box::new(()),
+        _kept: Box::new(alone),
     }
 }
 

@@ -841,6 +841,10 @@ fn constructor_that_fails_leaves_nothing() {
     assert_eq!(misuse(Notifier::new(&gone, move |_| token.keep())), Misuse::LoopGone);
     assert_eq!(misuse(Notifier::wake_only(&gone)), Misuse::LoopGone);
     assert_eq!(drops.count(), 1);
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let refused = luvio::Poll::new(&gone, socket).expect_err("the loop is gone");
+    assert_eq!(Misuse::of(&refused.error), Some(Misuse::LoopGone));
+    assert_eq!(misuse(luvio::Pipe::pair(&gone).map(drop)), Misuse::LoopGone);
     assert!(walked(&gone).is_empty() && !gone.is_alive());
 }
 

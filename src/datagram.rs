@@ -18,7 +18,7 @@ mod receiving;
 mod send_queue;
 mod sending;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use std::rc::Rc;
 use self::send_queue::SendQueue;
 use crate::error::Canceled;
 use crate::event_loop::{AliveReason, Readiness, RequestId};
-use crate::handle::{Core, Rare, Slot};
+use crate::handle::{Core, Flags, Rare, Slot};
 use crate::request::Ticket;
 use crate::task::WaitingTask;
 
@@ -117,7 +117,7 @@ mod is {
 /// One socket's datagrams.
 pub(crate) struct Datagrams<H: DatagramHandle> {
     pub(crate) core: Core,
-    flags: Cell<u32>,
+    flags: Flags,
     socket: RefCell<Option<H::Transport>>,
     receiver: Slot<ReceiveCallback<H>>,
     /// The task that waits for a datagram.
@@ -132,7 +132,7 @@ impl<H: DatagramHandle> Datagrams<H> {
     pub(crate) fn new(core: Core) -> Datagrams<H> {
         Datagrams {
             core,
-            flags: Cell::new(0),
+            flags: Flags::default(),
             socket: RefCell::new(None),
             receiver: Slot::empty(),
             awaiting: WaitingTask::nobody(),
@@ -146,7 +146,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         inner.register(self.core.key(), &mut socket, mio::Interest::READABLE)?;
         self.socket.replace(Some(socket));
         // Whether something has arrived, the poll will tell.
-        self.set(if shown { is::OPEN | is::SHOWN } else { is::OPEN });
+        self.flags.set(if shown { is::OPEN | is::SHOWN } else { is::OPEN });
         Ok(())
     }
 
@@ -164,8 +164,8 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// The first step of closing: the socket goes, the requests stay for the closing phase.
     pub(crate) fn release(&self) {
-        let was_awaited = self.is(is::AWAITED);
-        self.flags.set(self.flags.get() & (is::SHOWN | is::RESUMING));
+        let was_awaited = self.flags.is(is::AWAITED);
+        self.flags.replace(self.flags.get() & (is::SHOWN | is::RESUMING));
         self.drop_socket();
         if was_awaited {
             let inner = self.core.event_loop().inner();
@@ -181,7 +181,7 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// Runs `f` with the socket. It may use the handle meanwhile, even close it.
     pub(crate) fn with_socket<R>(&self, f: impl FnOnce(&H::Transport) -> R) -> Option<R> {
-        if !self.is(is::OPEN) {
+        if !self.flags.is(is::OPEN) {
             return None;
         }
         let _loan = Loan(self);
@@ -196,24 +196,24 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.is(is::OPEN)
+        self.flags.is(is::OPEN)
     }
 
     /// Notes that the descriptor was shown, so that somebody may have duplicated it.
     pub(crate) fn mark_shown(&self) {
-        self.set(is::SHOWN);
+        self.flags.set(is::SHOWN);
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.is(is::CONNECTED)
+        self.flags.is(is::CONNECTED)
     }
 
     /// Notes that the socket got a peer or lost it.
     pub(crate) fn set_connected(&self, connected: bool) {
         if connected {
-            self.set(is::CONNECTED);
+            self.flags.set(is::CONNECTED);
         } else {
-            self.unset(is::CONNECTED);
+            self.flags.unset(is::CONNECTED);
         }
     }
 
@@ -225,7 +225,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         let inner = self.core.event_loop().inner();
         // epoll and kqueue forget a socket when its last descriptor is closed. Where there may be another descriptor,
         // or another selector, it has to be said.
-        if cfg!(mio_unsupported_force_poll_poll) || self.is(is::SHOWN) {
+        if cfg!(mio_unsupported_force_poll_poll) || self.flags.is(is::SHOWN) {
             let _ = inner.poller.with_registry(|registry| registry.deregister(&mut socket));
         }
         drop(socket);
@@ -238,9 +238,9 @@ struct Loan<'a, H: DatagramHandle>(&'a Datagrams<H>);
 
 impl<H: DatagramHandle> Drop for Loan<'_, H> {
     fn drop(&mut self) {
-        if !self.0.is(is::OPEN) {
+        if !self.0.flags.is(is::OPEN) {
             self.0.drop_socket();
-        } else if self.0.is(is::QUEUED) {
+        } else if self.0.flags.is(is::QUEUED) {
             let _ = self.0.ask_for_room(true);
         }
     }
@@ -259,16 +259,16 @@ impl<H: DatagramHandle> Datagrams<H> {
     /// The poll had an event.
     #[inline]
     pub(crate) fn ready(&self, handle: &H, readiness: Readiness) {
-        self.set(readiness.flags());
+        self.flags.set(readiness.flags());
         // One that waits for its next go has that in this turn or the next, and not two of them.
-        if !self.is(is::RESUMING) {
+        if !self.flags.is(is::RESUMING) {
             self.go_on(handle);
         }
     }
 
     /// The next go, after a budget ran out or receiving was started when something had arrived before.
     pub(crate) fn resume(&self, handle: &H) {
-        self.unset(is::RESUMING);
+        self.flags.unset(is::RESUMING);
         self.go_on(handle);
     }
 
@@ -276,44 +276,22 @@ impl<H: DatagramHandle> Datagrams<H> {
     fn go_on(&self, handle: &H) {
         let _end = EndOfGo(self);
         // First, since nothing brings another go for it if somebody else's waker panics.
-        if self.has(is::AWAITED | is::READABLE) {
+        if self.flags.has(is::AWAITED | is::READABLE) {
             self.awaiting.wake(&self.core.event_loop().inner().tasks);
         }
-        if self.is(is::QUEUED) {
+        if self.flags.is(is::QUEUED) {
             self.send_pass();
         }
-        if self.has(is::RECEIVING | is::READABLE) {
+        if self.flags.has(is::RECEIVING | is::READABLE) {
             self.receive_pass(handle);
         }
     }
 
     fn resume_later(&self) {
-        if !self.is(is::RESUMING) {
-            self.set(is::RESUMING);
+        if !self.flags.is(is::RESUMING) {
+            self.flags.set(is::RESUMING);
             self.core.event_loop().inner().resume_next_turn(self.core.key());
         }
-    }
-
-    /// True if any of these flags is set.
-    #[inline]
-    fn is(&self, flags: u32) -> bool {
-        self.flags.get() & flags != 0
-    }
-
-    /// True if all of these flags are set.
-    #[inline]
-    fn has(&self, flags: u32) -> bool {
-        self.flags.get() & flags == flags
-    }
-
-    #[inline]
-    fn set(&self, flags: u32) {
-        self.flags.set(self.flags.get() | flags);
-    }
-
-    #[inline]
-    fn unset(&self, flags: u32) {
-        self.flags.set(self.flags.get() & !flags);
     }
 }
 
@@ -324,7 +302,9 @@ struct EndOfGo<'a, H: DatagramHandle>(&'a Datagrams<H>);
 impl<H: DatagramHandle> Drop for EndOfGo<'_, H> {
     #[inline]
     fn drop(&mut self) {
-        if self.0.has(is::RECEIVING | is::READABLE) || self.0.has(is::QUEUED | is::WRITABLE) {
+        if self.0.flags.has(is::RECEIVING | is::READABLE)
+            || self.0.flags.has(is::QUEUED | is::WRITABLE)
+        {
             self.0.resume_later();
         }
     }
@@ -362,7 +342,7 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// Requests that close cut short are still there until the closing phase, but nothing goes on.
     pub(crate) fn is_active(&self) -> bool {
-        self.core.is_active() || self.is(is::QUEUED)
+        self.core.is_active() || self.flags.is(is::QUEUED)
     }
 
     pub(crate) fn report(&self, reasons: &mut Vec<AliveReason>) {
@@ -378,15 +358,15 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// Has the loop keep the handle alive exactly while there is something to do that nobody needs to hold it for.
     fn update_hold(&self) {
-        let is_busy = self.is(is::RECEIVING | is::QUEUED);
-        if is_busy == self.is(is::PINNED) || self.core.is_closing() {
+        let is_busy = self.flags.is(is::RECEIVING | is::QUEUED);
+        if is_busy == self.flags.is(is::PINNED) || self.core.is_closing() {
             return;
         }
         if is_busy {
-            self.set(is::PINNED);
+            self.flags.set(is::PINNED);
             self.core.pin();
         } else {
-            self.unset(is::PINNED);
+            self.flags.unset(is::PINNED);
             self.core.unpin();
         }
     }

@@ -1,6 +1,7 @@
 //! What all handles share: active or not, referenced or not, the two steps of closing, the place of birth.
 
 mod face;
+mod flags;
 pub(crate) mod hooks;
 mod ip;
 pub(crate) mod notifier;
@@ -30,6 +31,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 pub(crate) use self::face::impl_handle;
+pub(crate) use self::flags::Flags;
 #[cfg(test)]
 pub(crate) use self::pause::OUT_OF_BUFFERS_PAUSE;
 pub(crate) use self::rare::Rare;

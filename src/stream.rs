@@ -47,7 +47,7 @@ use self::transport::nature_of;
 pub(crate) use self::transport::{Along, AlongOf, Transport};
 use crate::error::{Canceled, Misuse, Refused, is_canceled};
 use crate::event_loop::Readiness;
-use crate::handle::{Core, Rare, Slot};
+use crate::handle::{Core, Flags, Rare, Slot};
 use crate::task::WaitingTask;
 
 /// True where the kernel announces the next byte by a new edge even though the last read did not come back empty: then a
@@ -143,7 +143,7 @@ mod is {
 /// One stream.
 pub(crate) struct Stream<H: StreamHandle> {
     pub(crate) core: Core,
-    flags: Cell<u32>,
+    flags: Flags,
     /// The code of the error by which a write failed. The system tells of it only once, and whoever reads has to hear of
     /// it, too. 0 if there is none.
     lost: Cell<i32>,
@@ -161,7 +161,7 @@ impl<H: StreamHandle> Stream<H> {
     pub(crate) fn new(core: Core) -> Stream<H> {
         Stream {
             core,
-            flags: Cell::new(0),
+            flags: Flags::default(),
             lost: Cell::new(0),
             socket: RefCell::new(None),
             reader: Slot::empty(),
@@ -182,9 +182,9 @@ impl<H: StreamHandle> Stream<H> {
         let nature = nature_of(&socket);
         self.socket.replace(Some(socket));
         // There is room until the kernel says otherwise; whether there is data, the poll will tell.
-        self.set(is::CONNECTED | is::WRITABLE | nature);
+        self.flags.set(is::CONNECTED | is::WRITABLE | nature);
         if shown {
-            self.set(is::SHOWN);
+            self.flags.set(is::SHOWN);
         }
         Ok(())
     }
@@ -193,14 +193,14 @@ impl<H: StreamHandle> Stream<H> {
     /// is to be closed then.
     pub(crate) fn give_away(&self) -> io::Result<H::Transport> {
         self.core.check_open()?;
-        if self.is(is::CONNECTING) {
+        if self.flags.is(is::CONNECTING) {
             return Err(Misuse::AlreadyConnecting.into());
         }
-        if !self.is(is::CONNECTED) || self.is(is::BROKEN) {
+        if !self.flags.is(is::CONNECTED) || self.flags.is(is::BROKEN) {
             return Err(Misuse::NotConnected.into());
         }
         // A shutdown that waits does so for what is queued.
-        if self.is(is::QUEUED) || self.has_arrived() {
+        if self.flags.is(is::QUEUED) || self.has_arrived() {
             return Err(Misuse::UnderWay.into());
         }
         // In use inside `with_socket`.
@@ -222,13 +222,13 @@ impl<H: StreamHandle> Stream<H> {
         self.note_cut_off_read();
         let mut kept = is::SHOWN | is::RESUMING | is::READ_CUT_OFF | is::WRITE_CUT_OFF;
         kept &= self.flags.get();
-        if self.is(is::ROOM_AWAITED) {
+        if self.flags.is(is::ROOM_AWAITED) {
             kept |= is::WRITE_CUT_OFF;
         }
         self.stop_awaiting_data(&mut outcome);
         self.stop_awaiting_room(&mut outcome);
         drop(self.take_arrived());
-        self.flags.set(kept);
+        self.flags.replace(kept);
         self.drop_socket();
         self.tell(outcome);
     }
@@ -239,7 +239,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Runs `f` with the socket. It may use the stream meanwhile, even close it.
     pub(crate) fn with_socket<R>(&self, f: impl FnOnce(&H::Transport) -> R) -> Option<R> {
-        if !self.is(is::CONNECTED | is::CONNECTING) {
+        if !self.flags.is(is::CONNECTED | is::CONNECTING) {
             return None;
         }
         let _loan = Loan(self);
@@ -254,12 +254,12 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Notes that the handle has become a listener.
     pub(crate) fn mark_listening(&self) {
-        self.set(is::LISTENING);
+        self.flags.set(is::LISTENING);
     }
 
     /// Notes that the descriptor was shown, so that somebody may have duplicated it.
     pub(crate) fn mark_shown(&self) {
-        self.set(is::SHOWN);
+        self.flags.set(is::SHOWN);
     }
 
     fn register(&self, socket: &mut H::Transport) -> io::Result<()> {
@@ -278,7 +278,7 @@ impl<H: StreamHandle> Stream<H> {
         let inner = self.core.event_loop().inner();
         // epoll and kqueue forget a socket when its last descriptor is closed. Where there may be another descriptor,
         // or another selector, it has to be said.
-        if !SHORT_MEANS_DRAINED || self.is(is::SHOWN) {
+        if !SHORT_MEANS_DRAINED || self.flags.is(is::SHOWN) {
             let _ = inner.poller.with_registry(|registry| registry.deregister(&mut socket));
         }
         drop(socket);
@@ -292,7 +292,7 @@ struct Loan<'a, H: StreamHandle>(&'a Stream<H>);
 
 impl<H: StreamHandle> Drop for Loan<'_, H> {
     fn drop(&mut self) {
-        if !self.0.is(is::CONNECTED | is::CONNECTING) {
+        if !self.0.flags.is(is::CONNECTED | is::CONNECTING) {
             self.0.drop_socket();
         }
     }
@@ -306,7 +306,7 @@ impl<H: StreamHandle> Drop for Stream<H> {
         // would hold the handle.
         let inner = self.core.event_loop().inner();
         for wait in [is::AWAITED, is::ROOM_AWAITED] {
-            if self.is(wait) {
+            if self.flags.is(wait) {
                 inner.count_outside(false);
             }
         }
@@ -337,7 +337,7 @@ impl<H: StreamHandle> Stream<H> {
             | is::AWAITED_BY_MORE
             // Its go is coming in this turn, or else in the next: two would be twice the budget.
             | is::RESUMING;
-        self.set(readiness.flags());
+        self.flags.set(readiness.flags());
         match self.flags.get() & (READS | AWAITS | ELSE) {
             READS => ToDo::Read,
             AWAITS => ToDo::Wake,
@@ -347,7 +347,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Does what is to be done about what the poll said, whatever it is.
     pub(crate) fn look_around(&self, handle: &H) {
-        if !self.is(is::RESUMING) {
+        if !self.flags.is(is::RESUMING) {
             self.go_on(handle);
         }
     }
@@ -355,68 +355,46 @@ impl<H: StreamHandle> Stream<H> {
     /// The stream's next go, after its budget ran out or a read was started on data that had arrived before.
     #[inline(never)]
     pub(crate) fn resume(&self, handle: &H) {
-        self.unset(is::RESUMING);
+        self.flags.unset(is::RESUMING);
         self.go_on(handle);
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.is(is::CONNECTED)
+        self.flags.is(is::CONNECTED)
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
-        self.is(is::CONNECTING)
+        self.flags.is(is::CONNECTING)
     }
 
     #[inline(never)]
     fn go_on(&self, handle: &H) {
-        if self.is(is::CONNECTING) {
+        if self.flags.is(is::CONNECTING) {
             return self.check_connect();
         }
         // If somebody who is told panics, there will be another go for what is left.
         let _end = EndOfPass(self);
         let mut outcome = Outcome::default();
-        if self.is(is::QUEUED | is::ROOM_AWAITED) {
+        if self.flags.is(is::QUEUED | is::ROOM_AWAITED) {
             self.write_pass(&mut outcome);
-            if self.is(is::WRITABLE) {
+            if self.flags.is(is::WRITABLE) {
                 self.stop_awaiting_room(&mut outcome);
             }
         }
-        if self.has(is::AWAITED | is::READABLE) {
+        if self.flags.has(is::AWAITED | is::READABLE) {
             self.wake_readers(&mut outcome);
         }
         self.tell(outcome);
-        if self.has(is::READING | is::READABLE | is::CONNECTED) {
+        if self.flags.has(is::READING | is::READABLE | is::CONNECTED) {
             self.read_pass(handle);
         }
     }
 
     fn resume_later(&self) {
-        if !self.is(is::RESUMING) {
-            self.set(is::RESUMING);
+        if !self.flags.is(is::RESUMING) {
+            self.flags.set(is::RESUMING);
             self.core.event_loop().inner().resume_next_turn(self.core.key());
         }
-    }
-
-    /// True if any of these flags is set.
-    #[inline]
-    fn is(&self, flags: u32) -> bool {
-        self.flags.get() & flags != 0
-    }
-
-    /// True if all of these flags are set.
-    #[inline]
-    fn has(&self, flags: u32) -> bool {
-        self.flags.get() & flags == flags
-    }
-
-    #[inline]
-    fn set(&self, flags: u32) {
-        self.flags.set(self.flags.get() | flags);
-    }
-
-    #[inline]
-    fn unset(&self, flags: u32) {
-        self.flags.set(self.flags.get() & !flags);
     }
 }
 

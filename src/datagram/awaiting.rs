@@ -55,13 +55,13 @@ impl<H: DatagramHandle> Datagrams<H> {
         if !*waits {
             self.check_can_receive()?;
         }
-        if self.is(is::READABLE) && may_go_on(context) {
+        if self.flags.is(is::READABLE) && may_go_on(context) {
             return Poll::Ready(Ok(()));
         }
         let inner = self.core.event_loop().inner();
         if !*waits {
             *waits = true;
-            self.set(is::AWAITED);
+            self.flags.set(is::AWAITED);
             inner.count_outside(true);
         }
         self.awaiting.wait(&inner.tasks, context);
@@ -70,8 +70,8 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     /// The future that waited is gone or done; what arrives stays with the system.
     pub(crate) fn stop_awaiting(&self, waits: &mut bool) {
-        if mem::take(waits) && self.is(is::AWAITED) {
-            self.unset(is::AWAITED);
+        if mem::take(waits) && self.flags.is(is::AWAITED) {
+            self.flags.unset(is::AWAITED);
             self.core.event_loop().inner().count_outside(false);
             self.awaiting.clear();
         }

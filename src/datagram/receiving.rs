@@ -9,15 +9,19 @@ impl<H: DatagramHandle> Datagrams<H> {
     /// Whether somebody may begin to receive, who is not the one that waits already.
     pub(crate) fn check_can_receive(&self) -> Result<(), Misuse> {
         self.core.check_open()?;
-        if self.is(is::RECEIVING | is::AWAITED) { Err(Misuse::AlreadyReceiving) } else { Ok(()) }
+        if self.flags.is(is::RECEIVING | is::AWAITED) {
+            Err(Misuse::AlreadyReceiving)
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn recv_start(&self, callback: Box<ReceiveCallback<H>>) {
-        debug_assert!(self.is(is::OPEN));
-        self.set(is::RECEIVING);
+        debug_assert!(self.flags.is(is::OPEN));
+        self.flags.set(is::RECEIVING);
         self.core.set_active(true);
         self.update_hold();
-        if self.is(is::READABLE) {
+        if self.flags.is(is::READABLE) {
             // What has arrived already brings no further event.
             self.resume_later();
         }
@@ -25,8 +29,8 @@ impl<H: DatagramHandle> Datagrams<H> {
     }
 
     pub(crate) fn recv_stop(&self) {
-        if self.is(is::RECEIVING) {
-            self.unset(is::RECEIVING);
+        if self.flags.is(is::RECEIVING) {
+            self.flags.unset(is::RECEIVING);
             self.core.set_active(false);
             self.update_hold();
             self.receiver.clear();
@@ -49,7 +53,7 @@ impl<H: DatagramHandle> Datagrams<H> {
                 Some(Err(err)) => self.deliver_error(handle, err),
                 None => return,
             }
-            if !self.has(is::RECEIVING | is::READABLE) {
+            if !self.flags.has(is::RECEIVING | is::READABLE) {
                 return;
             }
         }
@@ -73,7 +77,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         // Shared, since `with_socket` may have lent it further up in the stack.
         match self.socket.borrow().as_ref()?.receive(buffer) {
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.unset(is::READABLE);
+                self.flags.unset(is::READABLE);
                 None
             }
             received => Some(received),

@@ -77,7 +77,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         let queued = Rc::clone(&ticket);
         let push = |queue: &mut SendQueue<_>| queue.push(data.to_vec(), to.copied(), queued);
         ticket.set_place(self.queue.with_or_insert(SendQueue::default, push));
-        self.set(is::QUEUED);
+        self.flags.set(is::QUEUED);
         self.update_hold();
         request
     }
@@ -99,7 +99,7 @@ impl<H: DatagramHandle> Datagrams<H> {
         send: impl FnOnce(&H::Transport) -> io::Result<R>,
     ) -> io::Result<R> {
         self.check_can_send(to_peer)?;
-        if self.is(is::QUEUED) {
+        if self.flags.is(is::QUEUED) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let socket = self.socket.borrow();
@@ -112,17 +112,17 @@ impl<H: DatagramHandle> Datagrams<H> {
     /// Whether a datagram can be accepted, to be sent now or later.
     fn check_can_send(&self, to_peer: bool) -> Result<(), Misuse> {
         self.core.check_open()?;
-        match (to_peer, self.is(is::CONNECTED)) {
+        match (to_peer, self.flags.is(is::CONNECTED)) {
             (true, false) => Err(Misuse::NoDestination),
             (false, true) => Err(Misuse::HasPeer),
-            _ if self.is(is::OPEN) => Ok(()),
+            _ if self.flags.is(is::OPEN) => Ok(()),
             _ => Err(Misuse::NoSocket),
         }
     }
 
     pub(crate) fn send_queue_size(&self) -> usize {
         // Usually asked for each datagram, and nothing is queued.
-        if !self.is(is::QUEUED) {
+        if !self.flags.is(is::QUEUED) {
             return 0;
         }
         self.queue.with(|queue| queue.bytes()).unwrap_or(0)
@@ -144,14 +144,14 @@ impl<H: DatagramHandle> Datagrams<H> {
         if out_of_buffers {
             self.core.writable_after_a_pause();
         }
-        self.unset(is::WRITABLE);
+        self.flags.unset(is::WRITABLE);
         true
     }
 
     /// Sends what is queued, within the budget. A datagram that fails does not stop those behind it.
     pub(super) fn send_pass(&self) {
         for _ in 0..self.core.event_loop().inner().limits.writes_per_turn {
-            if !self.has(is::OPEN | is::QUEUED | is::WRITABLE) {
+            if !self.flags.has(is::OPEN | is::QUEUED | is::WRITABLE) {
                 return;
             }
             let Some(result) = self.queue.with(|queue| self.send_front(queue)) else { return };
@@ -179,7 +179,7 @@ impl<H: DatagramHandle> Datagrams<H> {
     /// After the queue became shorter, in whatever way.
     pub(super) fn after_progress(&self) {
         if self.send_queue_count() == 0 {
-            self.unset(is::QUEUED | is::WRITABLE);
+            self.flags.unset(is::QUEUED | is::WRITABLE);
             drop(self.queue.take());
             let _ = self.ask_for_room(false);
             self.update_hold();

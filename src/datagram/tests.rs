@@ -1,6 +1,6 @@
 //! The engine with a socket that does what a script says.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -169,7 +169,7 @@ impl Fake {
     }
 
     fn become_readable(&self) {
-        self.0.datagrams.set(is::READABLE);
+        self.0.datagrams.flags.set(is::READABLE);
         Rc::clone(&self.0).ready(Readiness::WRITABLE_ONLY);
     }
 }

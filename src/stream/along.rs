@@ -32,7 +32,7 @@ impl<H: StreamHandle> Stream<H> {
                 Ok(taken) => sent = taken,
                 Err(err) => return self.refuse(origin, err),
             }
-            if self.is(is::WRITABLE) {
+            if self.flags.is(is::WRITABLE) {
                 // Cut short without a "would block", so that the poll will not speak of it.
                 self.resume_later();
             }

@@ -85,7 +85,7 @@ impl<H: StreamHandle> Stream<H> {
         if self.flags.get() & relevant != is::CONNECTED | *wait {
             ready!(self.check_await(wait))?;
         }
-        if self.has(is::CONNECTED | is::READABLE) && may_go_on(context) {
+        if self.flags.has(is::CONNECTED | is::READABLE) && may_go_on(context) {
             return Poll::Ready(Ok(()));
         }
         if *wait == 0 {
@@ -100,7 +100,7 @@ impl<H: StreamHandle> Stream<H> {
     fn check_await(&self, wait: &mut u32) -> Poll<io::Result<()>> {
         if *wait == 0 && !self.core.is_closing() {
             self.check_can_read()?;
-            if self.is(is::AWAITED) {
+            if self.flags.is(is::AWAITED) {
                 self.take_over(wait);
             }
         }
@@ -123,7 +123,7 @@ impl<H: StreamHandle> Stream<H> {
 
     #[inline]
     fn begin_to_await(&self, wait: &mut u32, way: u32) {
-        self.set(is::AWAITED | way);
+        self.flags.set(is::AWAITED | way);
         *wait = self.current_wait();
         self.core.event_loop().inner().count_outside(true);
     }
@@ -165,7 +165,7 @@ impl<H: StreamHandle> Stream<H> {
         let received = self.receive_after(first, buffer).transpose()?;
         self.stop_awaiting(wait);
         if received.is_err() {
-            self.set(is::BROKEN);
+            self.flags.set(is::BROKEN);
         }
         Some(received)
     }
@@ -179,8 +179,8 @@ impl<H: StreamHandle> Stream<H> {
     #[inline]
     pub(super) fn wake_readers(&self, outcome: &mut Outcome) {
         let mut more = Vec::new();
-        if self.is(is::AWAITED_BY_MORE) {
-            self.unset(is::AWAITED_BY_MORE);
+        if self.flags.is(is::AWAITED_BY_MORE) {
+            self.flags.unset(is::AWAITED_BY_MORE);
             self.outgoing.with(|outgoing| mem::swap(&mut outgoing.readers, &mut more));
         }
         outcome.wake_readers(self.awaiting.take(), more);
@@ -188,18 +188,18 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Has a wait by the futures-io traits fail at its next poll: nothing else tells it that it was cut off.
     pub(super) fn note_cut_off_read(&self) {
-        if self.has(is::AWAITED | is::AWAITED_BY_TRAIT) {
-            self.set(is::READ_CUT_OFF);
+        if self.flags.has(is::AWAITED | is::AWAITED_BY_TRAIT) {
+            self.flags.set(is::READ_CUT_OFF);
         }
     }
 
     /// Nobody waits for data any more. Those who did find out when they are polled.
     pub(super) fn stop_awaiting_data(&self, outcome: &mut Outcome) {
-        if self.is(is::AWAITED) {
-            if !self.is(is::AWAITED_BY_TRAIT) {
-                self.flags.set(self.flags.get().wrapping_add(is::ONE_CUT_OFF_WAIT));
+        if self.flags.is(is::AWAITED) {
+            if !self.flags.is(is::AWAITED_BY_TRAIT) {
+                self.flags.replace(self.flags.get().wrapping_add(is::ONE_CUT_OFF_WAIT));
             }
-            self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
+            self.flags.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
             self.core.event_loop().inner().count_outside(false);
             self.wake_readers(outcome);
         }
@@ -207,7 +207,7 @@ impl<H: StreamHandle> Stream<H> {
 
     #[inline]
     fn forget_reader(&self) {
-        self.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
+        self.flags.unset(is::AWAITED | is::AWAITED_BY_TRAIT);
         self.core.event_loop().inner().count_outside(false);
         self.awaiting.clear();
     }

@@ -21,7 +21,7 @@ impl<H: StreamHandle> Stream<H> {
         }
         let nature = nature_of(&socket);
         self.socket.replace(Some(socket));
-        self.set(is::CONNECTING | nature);
+        self.flags.set(is::CONNECTING | nature);
         let (request, ticket) = Request::pending(origin, "connect", OnDrop::Cancel);
         self.with_outgoing(|outgoing| outgoing.connect = Some(ticket));
         self.update_hold();
@@ -37,21 +37,21 @@ impl<H: StreamHandle> Stream<H> {
     /// Ends a connect that did not succeed. The handle has no socket then and may connect again. What waited for the
     /// connection is cancelled, after the connect; whoever reads hears of the error last.
     pub(crate) fn fail_connect(&self, error: io::Error) {
-        if !self.is(is::CONNECTING) {
+        if !self.flags.is(is::CONNECTING) {
             return;
         }
         let mut outcome = Outcome::default();
         self.stop_connect_limit();
         self.drop_socket();
         let wait = self.current_wait();
-        if self.is(is::AWAITED) {
-            let number = if self.is(is::AWAITED_BY_TRAIT) { BY_TRAIT } else { wait };
+        if self.flags.is(is::AWAITED) {
+            let number = if self.flags.is(is::AWAITED_BY_TRAIT) { BY_TRAIT } else { wait };
             self.with_outgoing(|outgoing| outgoing.cut_off = Some((number, copy_of(&error))));
             self.stop_awaiting_data(&mut outcome);
         }
         self.stop_awaiting_room(&mut outcome);
         let mut is_read = false;
-        if self.is(is::READING) {
+        if self.flags.is(is::READING) {
             self.core.set_active(false);
             if let Some(callback) = self.reader.take() {
                 is_read = true;
@@ -60,7 +60,7 @@ impl<H: StreamHandle> Stream<H> {
             }
         }
         let kept = self.flags.get() & (is::PINNED | is::RESUMING | is::CUT_OFF_WAITS);
-        self.flags.set(kept);
+        self.flags.replace(kept);
         let mut error = Some(error);
         while let Some(ticket) = self.pop_request() {
             outcome.end(ticket, Err(error.take().unwrap_or_else(|| Canceled.into())));
@@ -98,12 +98,12 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(super) fn check_connect(&self) {
-        if !self.is(is::WRITABLE) {
+        if !self.flags.is(is::WRITABLE) {
             return;
         }
         let connected = self.socket.borrow().as_ref().map_or(Ok(false), H::Transport::connected);
         match connected {
-            Ok(false) => self.unset(is::WRITABLE),
+            Ok(false) => self.flags.unset(is::WRITABLE),
             Err(err) => self.fail_connect(err),
             Ok(true) => self.finish_connect(),
         }
@@ -112,19 +112,19 @@ impl<H: StreamHandle> Stream<H> {
     fn finish_connect(&self) {
         let mut outcome = Outcome::default();
         self.stop_connect_limit();
-        self.unset(is::CONNECTING);
-        self.set(is::CONNECTED);
+        self.flags.unset(is::CONNECTING);
+        self.flags.set(is::CONNECTED);
         if let Some(ticket) = self.pop_with(|outgoing| outgoing.connect.take()) {
             outcome.end(ticket, Ok(()));
         }
-        if self.is(is::QUEUED) || self.has(is::READING | is::READABLE) {
+        if self.flags.is(is::QUEUED) || self.flags.has(is::READING | is::READABLE) {
             // Not now: the connect's callback comes first, and may close the handle.
             self.resume_later();
         }
-        if !self.is(is::QUEUED) {
+        if !self.flags.is(is::QUEUED) {
             self.stop_awaiting_room(&mut outcome);
         }
-        if self.has(is::AWAITED | is::READABLE) {
+        if self.flags.has(is::AWAITED | is::READABLE) {
             self.wake_readers(&mut outcome);
         }
         self.update_hold();

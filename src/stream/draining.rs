@@ -22,7 +22,7 @@ const LEAST_FAR: usize = 1 << 20;
 
 impl<H: StreamHandle> Stream<H> {
     pub(crate) fn shutdown(&self, origin: Origin) -> Request<()> {
-        if !self.core.is_closing() && self.is(is::SHUT) {
+        if !self.core.is_closing() && self.flags.is(is::SHUT) {
             return Request::finished(origin, Err(Misuse::NotConnected.into()));
         }
         self.end_writing(origin)
@@ -33,25 +33,26 @@ impl<H: StreamHandle> Stream<H> {
         if let Err(misuse) = self.core.check_open() {
             return Request::finished(origin, Err(misuse.into()));
         }
-        if self.is(is::BROKEN) || !self.is(is::CONNECTED | is::CONNECTING) {
+        if self.flags.is(is::BROKEN) || !self.flags.is(is::CONNECTED | is::CONNECTING) {
             return Request::finished(origin, Err(Misuse::NotConnected.into()));
         }
-        self.set(is::SHUT);
-        if !self.is(is::CONNECTING | is::QUEUED) {
+        self.flags.set(is::SHUT);
+        if !self.flags.is(is::CONNECTING | is::QUEUED) {
             return Request::finished(origin, self.shut_down());
         }
         let (request, ticket) = Request::pending(origin, "shutdown", OnDrop::GoOn);
         self.with_outgoing(|outgoing| outgoing.shutdown.push_back(ticket));
         // During a connect it is all that there may be to go on with.
-        self.set(is::QUEUED);
+        self.flags.set(is::QUEUED);
         self.update_hold();
         request
     }
 
     /// True if closing now would lose nothing that was accepted for writing, and would tell the peer so.
     pub(crate) fn may_close_at_once(&self) -> bool {
-        let must_be_told = self.is(is::SHOWN) && self.is(is::CONNECTED) && !self.is(is::SHUT);
-        !must_be_told && !self.is(is::CONNECTING | is::QUEUED | is::LOSSY)
+        let must_be_told =
+            self.flags.is(is::SHOWN) && self.flags.is(is::CONNECTED) && !self.flags.is(is::SHUT);
+        !must_be_told && !self.flags.is(is::CONNECTING | is::QUEUED | is::LOSSY)
     }
 
     pub(crate) fn write_queue_size(&self) -> usize {
@@ -66,7 +67,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn needs_drain(&self) -> bool {
-        self.is(is::QUEUED) && self.write_queue_size() > self.high_water()
+        self.flags.is(is::QUEUED) && self.write_queue_size() > self.high_water()
     }
 
     pub(crate) fn drained(&self, origin: Origin) -> Request<()> {
@@ -105,7 +106,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Sends what is queued, within the budget.
     pub(super) fn write_pass(&self, outcome: &mut Outcome) {
-        if !self.has(is::QUEUED | is::WRITABLE | is::CONNECTED) {
+        if !self.flags.has(is::QUEUED | is::WRITABLE | is::CONNECTED) {
             return;
         }
         for _ in 0..self.core.event_loop().inner().limits.writes_per_turn {
@@ -114,7 +115,7 @@ impl<H: StreamHandle> Stream<H> {
                 Err(err) => self.fail_writes(&err, outcome),
             }
             self.after_progress(outcome);
-            if !self.has(is::QUEUED | is::WRITABLE) {
+            if !self.flags.has(is::QUEUED | is::WRITABLE) {
                 return;
             }
         }
@@ -154,7 +155,7 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Writing failed: every queued write gets the error, and so does what waits for the queue to empty.
     fn fail_writes(&self, err: &io::Error, outcome: &mut Outcome) {
-        self.set(is::LOSSY);
+        self.flags.set(is::LOSSY);
         // A connect cannot be among them.
         while let Some(ticket) = self.pop_request() {
             outcome.end(ticket, Err(copy_of(err)));
@@ -164,8 +165,8 @@ impl<H: StreamHandle> Stream<H> {
     /// After the queue became shorter, in whatever way.
     pub(super) fn after_progress(&self, outcome: &mut Outcome) {
         let is_empty = self.outgoing.with(|outgoing| outgoing.writes.is_empty()).unwrap_or(true);
-        if is_empty && !self.is(is::CONNECTING) {
-            self.unset(is::QUEUED);
+        if is_empty && !self.flags.is(is::CONNECTING) {
+            self.flags.unset(is::QUEUED);
             while let Some(ticket) = self.pop_with(|outgoing| outgoing.shutdown.pop_front()) {
                 outcome.end(ticket, self.shut_down());
             }
@@ -177,8 +178,8 @@ impl<H: StreamHandle> Stream<H> {
 
     /// There is room, or there never will be: all who wait for it look again.
     pub(super) fn stop_awaiting_room(&self, outcome: &mut Outcome) {
-        if self.is(is::ROOM_AWAITED) {
-            self.unset(is::ROOM_AWAITED);
+        if self.flags.is(is::ROOM_AWAITED) {
+            self.flags.unset(is::ROOM_AWAITED);
             self.core.event_loop().inner().count_outside(false);
             let writers = self.outgoing.with(|outgoing| mem::take(&mut outgoing.writers));
             outcome.wake_writers(writers.unwrap_or_default());
@@ -198,10 +199,10 @@ impl<H: StreamHandle> Stream<H> {
 
     /// Tells the peer that this was all. Not a success if something that was accepted could not be sent.
     fn shut_down(&self) -> io::Result<()> {
-        if self.is(is::LOSSY) {
+        if self.flags.is(is::LOSSY) {
             return Err(Misuse::ShutDown.into());
         }
-        if self.is(is::WRITE_ONLY) {
+        if self.flags.is(is::WRITE_ONLY) {
             // There is no other way to tell whoever reads, and nothing left to do with it.
             self.drop_socket();
             return Ok(());

@@ -26,10 +26,10 @@ impl<H: StreamHandle> Stream<H> {
             return Poll::Ready(Ok(0));
         }
         self.check_not_cut_off(is::READ_CUT_OFF)?;
-        if !self.is(is::CONNECTED | is::CONNECTING) {
+        if !self.flags.is(is::CONNECTED | is::CONNECTING) {
             self.take_cut_off(BY_TRAIT).map_or(Ok(()), Err)?;
         }
-        let is_waiting = self.has(is::AWAITED | is::AWAITED_BY_TRAIT);
+        let is_waiting = self.flags.has(is::AWAITED | is::AWAITED_BY_TRAIT);
         let mut wait = if is_waiting { self.current_wait() } else { 0 };
         if is_waiting {
             self.make_room_for(context);
@@ -44,7 +44,7 @@ impl<H: StreamHandle> Stream<H> {
                 break Poll::Ready(received);
             }
         };
-        if received.is_ready() && self.is(is::AWAITED_BY_MORE) {
+        if received.is_ready() && self.flags.is(is::AWAITED_BY_MORE) {
             let mut outcome = Outcome::default();
             self.wake_readers(&mut outcome);
             self.tell(outcome);
@@ -66,7 +66,7 @@ impl<H: StreamHandle> Stream<H> {
     /// Another one goes on waiting for data.
     #[cold]
     fn await_beside(&self, other: Waiting) {
-        self.set(is::AWAITED_BY_MORE);
+        self.flags.set(is::AWAITED_BY_MORE);
         let known = self.with_outgoing(|Outgoing { readers, .. }| {
             if readers.iter().any(|waiting| waiting.is_same(&other)) {
                 return Some(other);
@@ -88,7 +88,7 @@ impl<H: StreamHandle> Stream<H> {
         self.check_can_write()?;
         let first = &slices[..slices.len().min(MAX_SLICES)];
         let length = first.iter().map(|slice| slice.len()).sum();
-        if self.can_send_now() && self.is(is::WRITABLE) {
+        if self.can_send_now() && self.flags.is(is::WRITABLE) {
             if !may_go_on(context) {
                 return Poll::Pending;
             }
@@ -108,11 +108,11 @@ impl<H: StreamHandle> Stream<H> {
     pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_not_cut_off(is::WRITE_CUT_OFF)?;
         self.core.check_open()?;
-        if self.is(is::CONNECTING | is::QUEUED) {
+        if self.flags.is(is::CONNECTING | is::QUEUED) {
             self.wait_to_write(context);
             return Poll::Pending;
         }
-        Poll::Ready(if self.is(is::LOSSY) { Err(Misuse::ShutDown.into()) } else { Ok(()) })
+        Poll::Ready(if self.flags.is(is::LOSSY) { Err(Misuse::ShutDown.into()) } else { Ok(()) })
     }
 
     /// Shuts down, and waits until that is done.
@@ -123,7 +123,7 @@ impl<H: StreamHandle> Stream<H> {
     ) -> Poll<io::Result<()>> {
         self.check_not_cut_off(is::WRITE_CUT_OFF)?;
         // After a read error there is nothing to shut down any more.
-        if !self.is(is::SHUT | is::BROKEN) {
+        if !self.flags.is(is::SHUT | is::BROKEN) {
             let mut request = self.end_writing(origin);
             if request.is_finished() {
                 let ended = std::pin::Pin::new(&mut request).poll(context);
@@ -134,8 +134,8 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn wait_to_write(&self, context: &Context<'_>) {
-        if !self.is(is::ROOM_AWAITED) {
-            self.set(is::ROOM_AWAITED);
+        if !self.flags.is(is::ROOM_AWAITED) {
+            self.flags.set(is::ROOM_AWAITED);
             self.core.event_loop().inner().count_outside(true);
         }
         let is_known = |outgoing: &mut Outgoing<H>| {
@@ -146,7 +146,7 @@ impl<H: StreamHandle> Stream<H> {
         }
         // To clone it is to run code that may not be luvio's, and may end the wait, even close the handle.
         let waker = context.waker().clone();
-        if !self.is(is::ROOM_AWAITED) {
+        if !self.flags.is(is::ROOM_AWAITED) {
             return waker.wake();
         }
         self.with_outgoing(|outgoing| outgoing.writers.push(waker));
@@ -155,11 +155,11 @@ impl<H: StreamHandle> Stream<H> {
     /// An error if a wait was cut off: by a close for all who waited, and so for whoever asks from then on; by a finish
     /// once, since the stream may be read on.
     fn check_not_cut_off(&self, cut_off: u32) -> Result<(), Canceled> {
-        if !self.is(cut_off) {
+        if !self.flags.is(cut_off) {
             return Ok(());
         }
         if !self.core.is_closing() {
-            self.unset(cut_off);
+            self.flags.unset(cut_off);
         }
         Err(Canceled)
     }

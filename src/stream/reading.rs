@@ -14,10 +14,10 @@ impl<H: StreamHandle> Stream<H> {
         let mut outcome = Outcome::default();
         // Waits of the futures-io traits; others would have kept it from being started.
         self.stop_awaiting_data(&mut outcome);
-        self.set(is::READING);
+        self.flags.set(is::READING);
         self.core.set_active(true);
         self.update_hold();
-        if self.is(is::READABLE) {
+        if self.flags.is(is::READABLE) {
             // What has arrived already brings no further event.
             self.resume_later();
         }
@@ -27,7 +27,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn read_stop(&self) {
-        if self.is(is::READING) {
+        if self.flags.is(is::READING) {
             self.leave_reading();
         }
         self.drop_readers();
@@ -51,15 +51,17 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn is_readable(&self) -> bool {
-        self.is(is::CONNECTED) && !self.is(is::BROKEN | is::WRITE_ONLY)
+        self.flags.is(is::CONNECTED) && !self.flags.is(is::BROKEN | is::WRITE_ONLY)
     }
 
     pub(super) fn check_can_read(&self) -> Result<(), Misuse> {
         self.core.check_open()?;
-        let is_awaited = self.is(is::AWAITED) && !self.is(is::AWAITED_BY_TRAIT);
-        if self.is(is::READING) || is_awaited {
+        let is_awaited = self.flags.is(is::AWAITED) && !self.flags.is(is::AWAITED_BY_TRAIT);
+        if self.flags.is(is::READING) || is_awaited {
             Err(Misuse::AlreadyReading)
-        } else if self.is(is::BROKEN | is::WRITE_ONLY) || !self.is(is::CONNECTED | is::CONNECTING) {
+        } else if self.flags.is(is::BROKEN | is::WRITE_ONLY)
+            || !self.flags.is(is::CONNECTED | is::CONNECTING)
+        {
             Err(Misuse::NotConnected)
         } else {
             Ok(())
@@ -67,7 +69,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     fn leave_reading(&self) {
-        self.unset(is::READING);
+        self.flags.unset(is::READING);
         self.core.set_active(false);
         self.update_hold();
     }
@@ -88,7 +90,7 @@ impl<H: StreamHandle> Stream<H> {
 
     #[inline(always)]
     fn read_pass_with(&self, handle: &H, buffer: &mut [u8]) {
-        debug_assert!(self.has(is::READING | is::READABLE | is::CONNECTED));
+        debug_assert!(self.flags.has(is::READING | is::READABLE | is::CONNECTED));
         let end = EndOfPass(self);
         let is_open = match self.receive_simply(buffer) {
             Ok(length) => {
@@ -97,7 +99,7 @@ impl<H: StreamHandle> Stream<H> {
             }
             Err(attempt) => self.receive_unusual(handle, buffer, attempt),
         };
-        if !self.has(is::READING | is::READABLE) {
+        if !self.flags.has(is::READING | is::READABLE) {
             mem::forget(end);
         } else if is_open {
             self.read_on(handle, buffer);
@@ -110,7 +112,7 @@ impl<H: StreamHandle> Stream<H> {
         for _ in 1..self.core.event_loop().inner().limits.reads_per_turn {
             let received = self.receive(buffer);
             let is_open = self.hand_over(handle, buffer, received);
-            if !is_open || !self.has(is::READING | is::READABLE) {
+            if !is_open || !self.flags.has(is::READING | is::READABLE) {
                 break;
             }
         }
@@ -140,7 +142,7 @@ impl<H: StreamHandle> Stream<H> {
                 return false;
             }
             Err(err) => {
-                self.set(is::BROKEN);
+                self.flags.set(is::BROKEN);
                 self.end_reading(handle, Err(err));
                 return false;
             }
@@ -218,7 +220,7 @@ impl<H: StreamHandle> Stream<H> {
                 }
                 Err(err) => self.nothing_received(err)?,
             }
-            if !self.is(is::READABLE) {
+            if !self.flags.is(is::READABLE) {
                 return Ok(None);
             }
             attempt = self.attempt_to_receive(buffer);
@@ -236,8 +238,8 @@ impl<H: StreamHandle> Stream<H> {
     /// A read did not fill the buffer, so that it has drained the socket.
     #[inline]
     fn note_short_read(&self) {
-        if SHORT_MEANS_DRAINED && !self.is(is::EXCEPTIONAL | is::PIECEMEAL) {
-            self.unset(is::READABLE);
+        if SHORT_MEANS_DRAINED && !self.flags.is(is::EXCEPTIONAL | is::PIECEMEAL) {
+            self.flags.unset(is::READABLE);
         }
     }
 
@@ -245,7 +247,7 @@ impl<H: StreamHandle> Stream<H> {
     #[cold]
     fn nothing_received(&self, err: io::Error) -> io::Result<()> {
         match err.kind() {
-            io::ErrorKind::WouldBlock => self.unset(is::READABLE | is::EXCEPTIONAL),
+            io::ErrorKind::WouldBlock => self.flags.unset(is::READABLE | is::EXCEPTIONAL),
             io::ErrorKind::Interrupted => {}
             _ => return Err(err),
         }
@@ -259,7 +261,7 @@ struct LastCall<'a, H: StreamHandle>(&'a Stream<H>);
 
 impl<H: StreamHandle> Drop for LastCall<'_, H> {
     fn drop(&mut self) {
-        if !self.0.is(is::READING) && !self.0.core.is_closing() {
+        if !self.0.flags.is(is::READING) && !self.0.core.is_closing() {
             self.0.reader.clear();
         }
     }
@@ -272,7 +274,7 @@ pub(super) struct EndOfPass<'a, H: StreamHandle>(pub(super) &'a Stream<H>);
 impl<H: StreamHandle> Drop for EndOfPass<'_, H> {
     #[inline]
     fn drop(&mut self) {
-        if self.0.has(is::READING | is::READABLE) {
+        if self.0.flags.has(is::READING | is::READABLE) {
             self.0.resume_later();
         }
     }

@@ -166,15 +166,15 @@ impl<H: StreamHandle> Stream<H> {
         if !is_needed {
             drop(self.outgoing.take());
         }
-        let is_busy = self.is(is::READING) || has_work;
-        if is_busy == self.is(is::PINNED) || self.core.is_closing() {
+        let is_busy = self.flags.is(is::READING) || has_work;
+        if is_busy == self.flags.is(is::PINNED) || self.core.is_closing() {
             return;
         }
         if is_busy {
-            self.set(is::PINNED);
+            self.flags.set(is::PINNED);
             self.core.pin();
         } else {
-            self.unset(is::PINNED);
+            self.flags.unset(is::PINNED);
             self.core.unpin();
         }
     }

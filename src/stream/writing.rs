@@ -92,7 +92,7 @@ impl<H: StreamHandle> Stream<H> {
             rest.extend_from_slice(&slice[skipped..]);
             skip -= skipped;
         }
-        if self.is(is::WRITABLE) {
+        if self.flags.is(is::WRITABLE) {
             // Cut short without a "would block", so that the poll will not speak of it.
             self.resume_later();
         }
@@ -120,7 +120,7 @@ impl<H: StreamHandle> Stream<H> {
         send: impl FnOnce() -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.check_can_write()?;
-        if self.is(is::CONNECTING | is::QUEUED) {
+        if self.flags.is(is::CONNECTING | is::QUEUED) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         match send()? {
@@ -130,7 +130,7 @@ impl<H: StreamHandle> Stream<H> {
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        self.is(is::CONNECTED) && !self.is(is::SHUT | is::BROKEN)
+        self.flags.is(is::CONNECTED) && !self.flags.is(is::SHUT | is::BROKEN)
     }
 
     /// The question of the hot path: connected, open, and nothing is waiting that a write would overtake.
@@ -143,11 +143,11 @@ impl<H: StreamHandle> Stream<H> {
     /// Whether a write can be accepted, to be sent now or later.
     pub(super) fn check_can_write(&self) -> Result<(), Misuse> {
         self.core.check_open()?;
-        if self.is(is::SHUT | is::BROKEN) {
+        if self.flags.is(is::SHUT | is::BROKEN) {
             Err(Misuse::ShutDown)
-        } else if self.is(is::LISTENING) {
+        } else if self.flags.is(is::LISTENING) {
             Err(Misuse::Listening)
-        } else if !self.is(is::CONNECTED | is::CONNECTING) {
+        } else if !self.flags.is(is::CONNECTED | is::CONNECTING) {
             Err(Misuse::NotConnected)
         } else {
             Ok(())
@@ -162,7 +162,7 @@ impl<H: StreamHandle> Stream<H> {
     fn send_after(&self, first: io::Result<usize>, data: &[u8]) -> io::Result<usize> {
         let mut sent = self.attempt_after(first, |socket| socket.send(data), data.len())?;
         // Where only "would block" re-arms the poll, it must be reached.
-        while !SHORT_MEANS_DRAINED && sent < data.len() && self.is(is::WRITABLE) {
+        while !SHORT_MEANS_DRAINED && sent < data.len() && self.flags.is(is::WRITABLE) {
             sent += self.attempt(|socket| socket.send(&data[sent..]), data.len() - sent)?;
         }
         Ok(sent)
@@ -189,7 +189,7 @@ impl<H: StreamHandle> Stream<H> {
             match attempt {
                 Ok(sent) => {
                     if sent < length && SHORT_MEANS_DRAINED {
-                        self.unset(is::WRITABLE);
+                        self.flags.unset(is::WRITABLE);
                     }
                     return Ok(sent);
                 }
@@ -224,16 +224,16 @@ impl<H: StreamHandle> Stream<H> {
             return Err(err);
         }
         // If the flag was down already, the poll or an earlier pause will raise it.
-        if out_of_buffers && self.is(is::WRITABLE) {
+        if out_of_buffers && self.flags.is(is::WRITABLE) {
             self.core.writable_after_a_pause();
         }
-        self.unset(is::WRITABLE);
+        self.flags.unset(is::WRITABLE);
         Ok(true)
     }
 
     #[cold]
     pub(super) fn refuse(&self, origin: Origin, err: io::Error) -> Request<()> {
-        self.set(is::LOSSY);
+        self.flags.set(is::LOSSY);
         Request::finished(origin, Err(err))
     }
 
@@ -251,7 +251,7 @@ impl<H: StreamHandle> Stream<H> {
         let place =
             self.with_outgoing(|outgoing| outgoing.writes.push(data, started, along, queued));
         ticket.set_place(place);
-        self.set(is::QUEUED);
+        self.flags.set(is::QUEUED);
         self.update_hold();
         // Last, since the logger may do anything.
         self.warn_if_swamped(queued_before);

@@ -117,6 +117,10 @@ fn a_name_in_use_is_refused() {
     with_loop(|event_loop| {
         let path = folder.path("left behind");
         drop(UnixListener::bind(&path).unwrap());
+        // A child that another test starts holds the listener until it has become its program.
+        while UnixStream::connect(&path).is_ok() {
+            std::thread::yield_now();
+        }
         let pipe = Pipe::new(event_loop);
         assert_eq!(pipe.bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(misuse(pipe.listen(8, |_, _| {})), Misuse::NotBound);

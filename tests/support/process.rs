@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -17,6 +17,16 @@ use std::time::Duration;
 
 /// Far more than any of them takes; a run past it is killed and fails its test.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Receives a datagram. A wait with a limit is one that the end of a child, whoever started it, may interrupt.
+pub fn receive(client: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match client.recv(buffer) {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
+}
 
 /// The command that runs the example, which `cargo test` builds into a directory beside that of
 /// the test.

@@ -36,7 +36,7 @@ struct Room {
 }
 
 impl Room {
-    /// Lets a guest in, who hears the others from now on, and says by which number it is known.
+    /// Lets a guest in, who hears the others from now on, and tells it by which number it is known.
     fn enter(&self, guest: &impl ByteStream) -> u32 {
         let (number, guest) = (self.next.get() + 1, guest.clone());
         self.next.set(number);
@@ -44,6 +44,7 @@ impl Room {
             false => drop(guest.write(line)),
             true => drop(guest.close()), // it has not read for a long time
         };
+        hear(format!("you are {number}\n").as_bytes());
         self.guests.borrow_mut().insert(number, Box::new(hear));
         self.say(number, "came in");
         number

@@ -59,7 +59,8 @@ impl Chat {
         let mut guests: Vec<Guest> = Vec::new();
         for number in 0..count {
             guests.push(if number % 2 == 0 { self.tcp() } else { self.unix() });
-            // The one before hears of it, so that they come in one after the other.
+            // Two listeners accept in any order, so the next one waits until this one is inside.
+            guests[number].hears_its_number();
             if number > 0 {
                 guests[number - 1].hears("came in");
             }
@@ -84,6 +85,12 @@ impl Guest {
         let mut line = String::new();
         self.reader.read_line(&mut line).expect("text");
         line.trim_end().to_string()
+    }
+
+    #[track_caller]
+    fn hears_its_number(&mut self) {
+        let line = self.line();
+        assert!(line.starts_with("you are "), "{line}");
     }
 
     /// Reads on until a line ends so.

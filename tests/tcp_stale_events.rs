@@ -15,6 +15,7 @@ use support::{Journal, pair_with_data, std_pair, turn_until, with_loop};
 /// L-26, RD-03: a callback cancels a connect, whose event is in the same batch, and connects again. That event is not taken
 /// for one of the second connect.
 #[test]
+#[cfg_attr(mio_unsupported_force_poll_poll, ignore = "nothing says which event comes first")]
 fn an_event_of_a_cancelled_connect_does_not_reach_the_next_one() {
     with_loop(|event_loop| {
         let [first, second] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

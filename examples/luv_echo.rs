@@ -74,10 +74,10 @@ fn on_signal(signal: &Signal, signum: i32) {
     Timer::after(event_loop, LAST_CHANCE, |timer| timer.event_loop().close_all()).unref();
 }
 
-/// Ends a connection, or the listening. While a slow client takes what is queued, what it still sends is read and dropped:
-/// to close on unread data would be a reset, which takes back what is under way.
+/// Ends a connection, or the listening. Until the client ends, too, what it still sends is read and dropped: to close on
+/// unread data would be a reset, which takes back what is under way.
 fn say_goodbye(tcp: &Tcp) {
-    if tcp.write_queue_size() == 0 {
+    if !tcp.is_readable() {
         tcp.finish();
         return;
     }

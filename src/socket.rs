@@ -21,7 +21,7 @@ use self::listener::Listener;
 pub(crate) use self::listening::{
     accept, close_when_taken, connections, give_away, listen, poll_accept, stop_accepting,
 };
-use crate::error::Misuse;
+use crate::error::{Misuse, Refused};
 use crate::event_loop::{
     AliveReason, Expire, LoopHandle, Object, Readiness, RequestId, saturating_nanos,
 };
@@ -195,6 +195,17 @@ impl<H: SocketHandle> StreamSocket<H> {
         // A one-way connection that was shut down has none, and never gets another one.
         let has_socket = self.has_socket() || self.stream.is_connected();
         if has_socket { Err(Misuse::HasSocket) } else { Ok(()) }
+    }
+
+    /// Adopts a connection, of which somebody else may have a duplicate.
+    pub(crate) fn adopt<T: From<H::Transport>>(
+        &self,
+        transport: H::Transport,
+    ) -> Result<(), Refused<T>> {
+        let adopted = self.stream.adopt(transport, true);
+        adopted.map_err(|Refused { error, value }| Refused { error, value: value.into() })?;
+        self.if_extra(|extra| extra.lacks_address = false);
+        Ok(())
     }
 
     /// Connects to `addr` by `start`, which gets the bound socket if there is one.

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::{Stream, StreamHandle, ToDo};
-use crate::error::{Misuse, Refused};
+use crate::error::Misuse;
 use crate::event_loop::{AliveReason, LoopHandle, Object, Readiness, RequestId};
 use crate::handle::{Core, Handle, Kind};
 
@@ -34,7 +34,7 @@ impl<H: PlainHandle> PlainStream<H> {
         core.check_open()?;
         let plain = Rc::new(PlainStream { stream: Stream::new(core) });
         plain.stream.core.enroll(&(Rc::clone(&plain) as Rc<dyn Object>));
-        plain.stream.adopt(transport, shared).map_err(|Refused { error, .. }| error)?;
+        plain.stream.adopt(transport, shared)?;
         Ok(H::of(plain))
     }
 

@@ -62,10 +62,7 @@ impl Pipe {
             }
             Adopted::Fifo(fd, direction) => PipeTransport::Fifo(fd.into(), direction),
         };
-        let adopted = self.0.stream.adopt(transport, true);
-        adopted.map_err(|Refused { error, value }| Refused { error, value: value.into() })?;
-        self.0.if_extra(|extra| extra.lacks_address = false);
-        Ok(())
+        self.0.adopt(transport)
     }
 }
 

@@ -20,14 +20,10 @@ impl Tcp {
     /// libuv: `uv_tcp_open`
     #[doc(alias = "uv_tcp_open")]
     pub fn open(&self, stream: TcpStream) -> Result<(), Refused<TcpStream>> {
-        let prepared = self.prepare_to_adopt(&SockRef::from(&stream));
-        if let Err(error) = prepared {
+        if let Err(error) = self.prepare_to_adopt(&SockRef::from(&stream)) {
             return Err(Refused { error, value: stream });
         }
-        let adopted = self.0.stream.adopt(mio::net::TcpStream::from_std(stream), true);
-        adopted.map_err(|Refused { error, value }| Refused { error, value: value.into() })?;
-        self.0.if_extra(|extra| extra.lacks_address = false);
-        Ok(())
+        self.0.adopt(mio::net::TcpStream::from_std(stream))
     }
 
     /// Adopts a bound socket of the standard library, listening or not, for [`listen`](Tcp::listen) or

@@ -29,6 +29,7 @@ use socket2::SockRef;
 
 pub use self::kind::{DescriptorKind, guess_handle};
 pub(crate) use self::open::is_master;
+use crate::socket::NO_SIGNAL;
 use crate::stream::{Direction, Transport};
 
 /// A write of so much does not wait in a pipe that has room at all (POSIX's least `PIPE_BUF`).
@@ -267,11 +268,7 @@ impl AsFd for Descriptor {
     }
 }
 
-/// Apple's systems have no flag against SIGPIPE.
-#[cfg(not(target_vendor = "apple"))]
-const NO_WAIT: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-#[cfg(target_vendor = "apple")]
-const NO_WAIT: i32 = libc::MSG_DONTWAIT;
+const NO_WAIT: i32 = libc::MSG_DONTWAIT | NO_SIGNAL;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests;

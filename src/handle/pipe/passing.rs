@@ -15,7 +15,7 @@ use super::transport::PipeTransport;
 use crate::error::{Misuse, Refused};
 use crate::event_loop::LoopHandle;
 use crate::request::Request;
-use crate::socket::StreamSocket;
+use crate::socket::{NO_SIGNAL, StreamSocket};
 use crate::stream::Along;
 
 /// How many descriptors one message carries at most (Linux's `SCM_MAX_FD`), and how many wait at most to be taken: whoever
@@ -222,7 +222,4 @@ pub(super) fn send(
     Ok(sendmsg(socket, slices, &mut control, SILENTLY)?)
 }
 
-#[cfg(not(target_vendor = "apple"))]
-const SILENTLY: SendFlags = SendFlags::NOSIGNAL;
-#[cfg(target_vendor = "apple")]
-const SILENTLY: SendFlags = SendFlags::empty();
+const SILENTLY: SendFlags = SendFlags::from_bits_retain(NO_SIGNAL as u32);

@@ -9,6 +9,7 @@ use log::warn;
 use super::outcome::Outcome;
 use super::requests::Outgoing;
 use super::write_queue::{SLICES_PER_SEND, WriteQueue};
+use super::writing::length_of;
 use super::{AlongOf, Stream, StreamHandle, Transport, copy_of, is};
 use crate::error::Misuse;
 use crate::request::{OnDrop, Origin, Request};
@@ -128,17 +129,14 @@ impl<H: StreamHandle> Stream<H> {
 
     fn send_front<T>(&self, writes: &mut WriteQueue<T, AlongOf<H>>) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_SEND];
-        let taken = match writes.front(&mut slices) {
-            (0, _) => return Ok(()), // nothing but empty writes
-            (1, None) => self.attempt(|socket| socket.send(&slices[0]), slices[0].len())?,
-            (count, Some(along)) => {
-                let length = slices[..count].iter().map(|slice| slice.len()).sum();
-                self.attempt(|socket| socket.send_along(&slices[..count], along), length)?
-            }
-            (count, None) => {
-                let length = slices[..count].iter().map(|slice| slice.len()).sum();
-                self.attempt(|socket| socket.send_vectored(&slices[..count]), length)?
-            }
+        let (count, along) = writes.front(&mut slices);
+        let slices = &slices[..count];
+        let length = length_of(slices);
+        let taken = match (slices, along) {
+            ([], _) => return Ok(()), // nothing but empty writes
+            ([slice], None) => self.attempt(|socket| socket.send(slice), length)?,
+            (_, Some(along)) => self.attempt(|socket| socket.send_along(slices, along), length)?,
+            (_, None) => self.attempt(|socket| socket.send_vectored(slices), length)?,
         };
         writes.advance(taken);
         Ok(())

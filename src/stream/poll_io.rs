@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::outcome::Outcome;
 use super::requests::{BY_TRAIT, Outgoing};
-use super::writing::MAX_SLICES;
+use super::writing::{MAX_SLICES, length_of};
 use super::{Stream, StreamHandle, Transport, is};
 use crate::error::{Canceled, Misuse};
 use crate::event_loop::may_go_on;
@@ -87,7 +87,7 @@ impl<H: StreamHandle> Stream<H> {
         self.check_not_cut_off(is::WRITE_CUT_OFF)?;
         self.check_can_write()?;
         let first = &slices[..slices.len().min(MAX_SLICES)];
-        let length = first.iter().map(|slice| slice.len()).sum();
+        let length = length_of(first);
         if self.can_send_now() && self.flags.is(is::WRITABLE) {
             if !may_go_on(context) {
                 return Poll::Pending;

@@ -11,6 +11,11 @@ use crate::request::{OnDrop, Origin, Request};
 /// Buffers that the kernel takes in one call (`IOV_MAX`, the same on all these systems).
 pub(super) const MAX_SLICES: usize = 1024;
 
+/// How many bytes there are in all of them.
+pub(super) fn length_of(slices: &[IoSlice<'_>]) -> usize {
+    slices.iter().map(|slice| slice.len()).sum()
+}
+
 impl<H: StreamHandle> Stream<H> {
     #[inline]
     pub(crate) fn write(&self, place: &'static Location<'static>, data: &[u8]) -> Request<()> {
@@ -66,11 +71,11 @@ impl<H: StreamHandle> Stream<H> {
         if let Err(misuse) = self.check_can_write() {
             return Request::finished(origin, Err(misuse.into()));
         }
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let total = length_of(slices);
         let mut sent = 0;
         if self.can_send_now() {
             for batch in slices.chunks(MAX_SLICES) {
-                let length: usize = batch.iter().map(|slice| slice.len()).sum();
+                let length = length_of(batch);
                 match self.attempt(|socket| socket.send_vectored(batch), length) {
                     Ok(taken) => {
                         sent += taken;
@@ -109,7 +114,7 @@ impl<H: StreamHandle> Stream<H> {
         }
         let empty = slices.iter().take_while(|slice| slice.is_empty()).count();
         let first = &slices[empty..slices.len().min(empty + MAX_SLICES)];
-        let length = first.iter().map(|slice| slice.len()).sum();
+        let length = length_of(first);
         self.try_sending(length, || self.attempt(|socket| socket.send_vectored(first), length))
     }
 

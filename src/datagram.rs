@@ -219,17 +219,10 @@ impl<H: DatagramHandle> Datagrams<H> {
 
     fn drop_socket(&self) {
         // In use only inside `with_socket`, which then drops it itself.
-        let Ok(mut slot) = self.socket.try_borrow_mut() else { return };
-        let Some(mut socket) = slot.take() else { return };
-        drop(slot);
-        let inner = self.core.event_loop().inner();
-        // epoll and kqueue forget a socket when its last descriptor is closed. Where there may be another descriptor,
-        // or another selector, it has to be said.
-        if cfg!(mio_unsupported_force_poll_poll) || self.flags.is(is::SHOWN) {
-            let _ = inner.poller.with_registry(|registry| registry.deregister(&mut socket));
+        let socket = self.socket.try_borrow_mut().ok().and_then(|mut slot| slot.take());
+        if let Some(socket) = socket {
+            self.core.event_loop().inner().close_socket(socket, self.flags.is(is::SHOWN));
         }
-        drop(socket);
-        inner.descriptor_closed();
     }
 }
 
@@ -359,16 +352,7 @@ impl<H: DatagramHandle> Datagrams<H> {
     /// Has the loop keep the handle alive exactly while there is something to do that nobody needs to hold it for.
     fn update_hold(&self) {
         let is_busy = self.flags.is(is::RECEIVING | is::QUEUED);
-        if is_busy == self.flags.is(is::PINNED) || self.core.is_closing() {
-            return;
-        }
-        if is_busy {
-            self.flags.set(is::PINNED);
-            self.core.pin();
-        } else {
-            self.flags.unset(is::PINNED);
-            self.core.unpin();
-        }
+        self.core.pin_while(is_busy, &self.flags, is::PINNED);
     }
 
     fn pop(&self) -> Option<Rc<Ticket<()>>> {

@@ -45,7 +45,7 @@ pub(crate) use self::hook_list::{HookKey, HookList};
 pub(crate) use self::mailbox::{Item, Mailbox};
 pub(crate) use self::object::{Expire, Object, Readiness, RequestId, Runnable};
 pub(crate) use self::pending::{Job, Pending, PendingQueue};
-pub(crate) use self::poller::{Poller, has_normal_data};
+pub(crate) use self::poller::{IN_KERNEL, Poller, has_normal_data};
 pub(crate) use self::registry::{Key, Registry};
 pub(crate) use self::share::{Shares, Unbounded, may_go_on, wake_after_poll};
 pub(crate) use self::timer_heap::{TimerHeap, TimerKey};

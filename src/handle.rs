@@ -311,6 +311,21 @@ impl Core {
         self.event_loop.inner().handles.unpin(self.key.get());
     }
 
+    /// Pins the handle exactly while it is busy. `pinned` is the flag by which that is remembered.
+    #[inline]
+    pub(crate) fn pin_while(&self, is_busy: bool, flags: &Flags, pinned: u32) {
+        if is_busy == flags.is(pinned) || self.is_closing() {
+            return;
+        }
+        if is_busy {
+            flags.set(pinned);
+            self.pin();
+        } else {
+            flags.unset(pinned);
+            self.unpin();
+        }
+    }
+
     /// Runs a callback of this handle.
     #[inline]
     pub(crate) fn call<R>(&self, callback: impl FnOnce() -> R) -> R {

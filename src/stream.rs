@@ -46,29 +46,14 @@ pub(crate) use self::transport::Direction;
 use self::transport::nature_of;
 pub(crate) use self::transport::{Along, AlongOf, Transport};
 use crate::error::{Canceled, Misuse, Refused, is_canceled};
-use crate::event_loop::Readiness;
+use crate::event_loop::{IN_KERNEL, Readiness};
 use crate::handle::{Core, Flags, Rare, Slot};
 use crate::task::WaitingTask;
 
 /// True where the kernel announces the next byte by a new edge even though the last read did not come back empty: then a
 /// read that is shorter than its buffer has drained the socket. mio's poll(2) emulation re-arms only when it sees the
 /// operation that would block.
-const SHORT_MEANS_DRAINED: bool = cfg!(all(
-    not(mio_unsupported_force_poll_poll),
-    any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "macos",
-        target_os = "ios",
-        target_os = "tvos",
-        target_os = "watchos",
-        target_os = "visionos",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd",
-        target_os = "dragonfly",
-    )
-));
+const SHORT_MEANS_DRAINED: bool = IN_KERNEL;
 
 /// Both directions, and urgent data: a read stops at its mark, so that a short one has not drained the socket.
 #[cfg(all(not(mio_unsupported_force_poll_poll), any(target_os = "linux", target_os = "android")))]
@@ -210,8 +195,7 @@ impl<H: StreamHandle> Stream<H> {
         let Some(socket) = slot.as_mut() else {
             return Err(Misuse::NoSocket.into());
         };
-        let inner = self.core.event_loop().inner();
-        inner.poller.with_registry(|registry| registry.deregister(socket))?;
+        self.core.event_loop().inner().deregister(socket)?;
         slot.take().ok_or_else(|| Misuse::NoSocket.into())
     }
 
@@ -268,21 +252,10 @@ impl<H: StreamHandle> Stream<H> {
 
     fn drop_socket(&self) {
         // In use only inside `with_socket`, which then drops it itself.
-        let Ok(mut slot) = self.socket.try_borrow_mut() else {
-            return;
-        };
-        let Some(mut socket) = slot.take() else {
-            return;
-        };
-        drop(slot);
-        let inner = self.core.event_loop().inner();
-        // epoll and kqueue forget a socket when its last descriptor is closed. Where there may be another descriptor,
-        // or another selector, it has to be said.
-        if !SHORT_MEANS_DRAINED || self.flags.is(is::SHOWN) {
-            let _ = inner.poller.with_registry(|registry| registry.deregister(&mut socket));
+        let socket = self.socket.try_borrow_mut().ok().and_then(|mut slot| slot.take());
+        if let Some(socket) = socket {
+            self.core.event_loop().inner().close_socket(socket, self.flags.is(is::SHOWN));
         }
-        drop(socket);
-        inner.descriptor_closed();
     }
 }
 

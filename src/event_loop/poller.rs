@@ -14,6 +14,24 @@ use super::registry::NO_SOCKET;
 /// Events taken per poll, as libuv does. More than that wait in the kernel for the next turn.
 const EVENTS_PER_POLL: usize = 1024;
 
+/// True where the selector is the kernel's own, epoll or kqueue, and not mio's emulation with poll(2).
+pub(crate) const IN_KERNEL: bool = cfg!(all(
+    not(mio_unsupported_force_poll_poll),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "tvos",
+        target_os = "watchos",
+        target_os = "visionos",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+    )
+));
+
 /// The events of one poll, and how many of them were delivered.
 struct Batch {
     events: mio::Events,

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use log::warn;
 
-use super::{Expire, Key, LoopInner, Nanos, Object, Pending, TimerKey};
+use super::{Expire, IN_KERNEL, Key, LoopInner, Nanos, Object, Pending, TimerKey};
 use crate::error::Misuse;
 
 impl LoopInner {
@@ -48,6 +48,22 @@ impl LoopInner {
         })
     }
 
+    /// Takes a socket out of the selector that goes on elsewhere, or that somebody may have duplicated: its events end.
+    pub(crate) fn deregister(&self, socket: &mut impl mio::event::Source) -> io::Result<()> {
+        self.poller.with_registry(|registry| registry.deregister(socket))
+    }
+
+    /// Closes a registered socket. `shown` says that somebody may have a duplicate of it.
+    pub(crate) fn close_socket(&self, mut socket: impl mio::event::Source, shown: bool) {
+        // A selector of the kernel forgets a socket when its last descriptor is closed. Where there may be another
+        // descriptor, or another selector, it has to be said.
+        if !IN_KERNEL || shown {
+            let _ = self.deregister(&mut socket);
+        }
+        drop(socket);
+        self.descriptor_closed();
+    }
+
     /// The time from which a timer counts that is started now: the cached one, which is old if no run looks after it.
     #[inline]
     pub(crate) fn time_of_start(&self) -> Nanos {
@@ -83,8 +99,8 @@ impl LoopInner {
         self.resuming.borrow_mut().push_back(key);
     }
 
-    #[cfg(feature = "signal")]
     /// Calls `object.late()` after the other I/O callbacks of this turn.
+    #[cfg(feature = "signal")]
     pub(crate) fn call_late(&self, object: Rc<dyn Object>) {
         self.late.borrow_mut().push_back(object);
     }

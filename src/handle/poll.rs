@@ -224,10 +224,9 @@ impl PollInner {
             return;
         }
         if let Some(fd) = self.fd.borrow().as_ref() {
-            let poller = &self.core.event_loop().inner().poller;
-            // It knows it no longer if the loop is gone, or, with poll(2), if it hung up.
-            let _ = poller
-                .with_registry(|registry| registry.deregister(&mut SourceFd(&fd.as_raw_fd())));
+            // It is not known any more if the loop is gone, or, with poll(2), if it hung up.
+            let inner = self.core.event_loop().inner();
+            let _ = inner.deregister(&mut SourceFd(&fd.as_raw_fd()));
         }
     }
 

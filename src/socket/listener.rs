@@ -124,8 +124,7 @@ impl<H: SocketHandle> Listener<H> {
         let Some(socket) = socket else {
             return Err(Misuse::UnderWay.into());
         };
-        let inner = loop_of(handle);
-        inner.poller.with_registry(|registry| registry.deregister(socket))?;
+        loop_of(handle).deregister(socket)?;
         slot.take().and_then(Rc::into_inner).ok_or_else(|| Misuse::NoSocket.into())
     }
 
@@ -140,7 +139,7 @@ impl<H: SocketHandle> Listener<H> {
         // have duplicated it, which would keep the registration alive.
         if let Some(socket) = socket {
             let fd = socket.as_fd().as_raw_fd();
-            let _ = inner.poller.with_registry(|registry| registry.deregister(&mut SourceFd(&fd)));
+            let _ = inner.deregister(&mut SourceFd(&fd));
         }
         drop(self.announced.take());
         self.waiters.wake_all(inner);

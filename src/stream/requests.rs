@@ -11,7 +11,6 @@ use super::{AlongOf, ReadCallback, Stream, StreamHandle, is};
 use crate::error::Canceled;
 use crate::event_loop::{AliveReason, RequestId, TimerKey};
 use crate::line::Line;
-use crate::panics::Panics;
 use crate::request::Ticket;
 use crate::task::Waiting;
 
@@ -114,11 +113,9 @@ impl<H: StreamHandle> Stream<H> {
 
     /// The loop is gone: nobody is called.
     pub(crate) fn discard_requests(&self) {
-        let mut panics = Panics::default();
         while let Some(ticket) = self.pop_request() {
-            panics.catch(|| ticket.finish_silently());
+            ticket.finish_silently();
         }
-        panics.go_on();
     }
 
     /// Cancels a request of this stream if none of it has happened yet.
@@ -167,16 +164,7 @@ impl<H: StreamHandle> Stream<H> {
             drop(self.outgoing.take());
         }
         let is_busy = self.flags.is(is::READING) || has_work;
-        if is_busy == self.flags.is(is::PINNED) || self.core.is_closing() {
-            return;
-        }
-        if is_busy {
-            self.flags.set(is::PINNED);
-            self.core.pin();
-        } else {
-            self.flags.unset(is::PINNED);
-            self.core.unpin();
-        }
+        self.core.pin_while(is_busy, &self.flags, is::PINNED);
     }
 
     /// Tells the program what has happened. The stream must be whole.

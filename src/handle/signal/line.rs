@@ -183,8 +183,7 @@ impl Drop for Line {
         // First, so that no signal meets a broken pipe.
         unregister(self.wake);
         let inner = self.core.event_loop().inner();
-        let socket = self.socket.get_mut();
-        let _ = inner.poller.with_registry(|registry| registry.deregister(socket));
+        let _ = inner.deregister(self.socket.get_mut());
         inner.descriptor_closed();
     }
 }
